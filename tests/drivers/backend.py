@@ -1,11 +1,13 @@
-"""What the conformance suite needs to know of a backend besides its driver: real storage, seen from outside.
+"""What the conformance suite needs to know of a backend besides its driver: real storage, seen from
+outside.
 
-Every method works with the backend's own means (files, LVM commands and block devices, librbd), never through the driver,
-so that the suite proves the driver against an independent witness.
+Every method works with the backend's own means (files, LVM commands and block devices, librbd),
+never through the driver, so that the suite proves the driver against an independent witness.
 """
 
 import abc
 import contextlib
+from collections.abc import Iterator
 
 from volsnap.volume.drivers import base
 
@@ -16,12 +18,34 @@ class Backend(abc.ABC):
     #: "file", "lvm-thick", "lvm-thin" or "rbd".
     name: str
     driver: base.Driver
-    #: The size of the volumes the suite makes; small, and a multiple of every backend's allocation unit.
+    #: The size of the volumes the suite makes; small, and a multiple of every backend's
+    #: allocation unit.
     volume_bytes: int
+    #: The deadline the driver under test was given; with the storage gone, every call ends inside
+    #: it (and a margin).
+    deadline_s: float = 10.0
+    #: How many snapshots of one volume the suite makes where it makes "many"; lower it where one
+    #: takes long.
+    many: int = 200
+    #: False: a snapshot of a volume that is written *without any pause* may be refused with Busy
+    #: (never a torn one).
+    cuts_while_written: bool = True
+    #: The names of objects that ``inventory`` lists and that are the backend's own (a thin pool);
+    #: seen as not ours.
+    furniture: frozenset[str] = frozenset()
 
     @abc.abstractmethod
     def fresh_driver(self) -> base.Driver:
         """Another driver object on the same storage, as after a restart of the process."""
+
+    @contextlib.contextmanager
+    def fresh_driver_closed(self) -> Iterator[base.Driver]:
+        """:meth:`fresh_driver` for a ``with``: closed at its end."""
+        driver = self.fresh_driver()
+        try:
+            yield driver
+        finally:
+            driver.close()
 
     @abc.abstractmethod
     def write(self, volume: base.VolumeRef, offset: int, data: bytes) -> None:
@@ -53,7 +77,9 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def full(self) -> contextlib.AbstractContextManager[None]:
-        """Inside, the storage has no room for another volume or snapshot; afterwards it has again."""
+        """Inside, the storage has no room for another volume or snapshot; afterwards it has
+        again.
+        """
 
     @abc.abstractmethod
     def gone(self) -> contextlib.AbstractContextManager[None]:

@@ -1,0 +1,154 @@
+"""One HTTP request and one answer, as everything behind the edge of the application sees them.
+
+A :class:`Request` is text that has been decoded and bounded: its path and query are valid Unicode without null
+characters, its body is no longer than the limit. Who breaks that is answered before a handler is looked for.
+"""
+
+import dataclasses
+import re
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from volsnap import context as request_context
+from volsnap import exception
+from volsnap.api import errors, serializer
+from volsnap.volume import api as volume_api
+
+_MOST_QUERY_FIELDS = 1000
+_JSON_TYPES = frozenset({"application/json", "application/vnd.openstack.volume+json"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator chose for the API."""
+
+    max_limit: int
+    max_body_bytes: int
+    public_endpoint: str | None
+    project_id: re.Pattern[str]
+
+
+@dataclasses.dataclass(slots=True)
+class Response:
+    """An answer. ``media_type`` None: there is no body and no type is named."""
+
+    status: int
+    body: bytes = b""
+    media_type: str | None = "application/json"
+    headers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True)
+class Request:
+    """A request on its way in; the parts that are not known yet when it comes in are filled by the middleware."""
+
+    environ: Mapping[str, Any]
+    settings: Settings
+    api: volume_api.VolumeApi
+    request_id: str
+    method: str
+    path: str
+    query: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    body: bytes = b""
+    version: int = 0
+    version_header: str | None = None
+    #: The project id in the path, as it stands there; empty without one.
+    path_project: str = ""
+    _context: request_context.RequestContext | None = None
+
+    @property
+    def context(self) -> request_context.RequestContext:
+        """Who sent it. Known once the request is authenticated."""
+        assert self._context is not None
+        return self._context
+
+    @context.setter
+    def context(self, value: request_context.RequestContext) -> None:
+        self._context = value
+
+    def header(self, name: str) -> str | None:
+        """A header, by its WSGI name without ``HTTP_``."""
+        value: str | None = self.environ.get(f"HTTP_{name}")
+        return value
+
+    def parameter(self, name: str) -> str | None:
+        """A query parameter; the last one when it is there several times."""
+        for key, value in reversed(self.query):
+            if key == name:
+                return value
+        return None
+
+    @property
+    def base_url(self) -> str:
+        """What absolute links start with, without a slash at the end."""
+        if self.settings.public_endpoint:
+            return self.settings.public_endpoint.rstrip("/")
+        environ = self.environ
+        host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"
+
+    def links(self, collection: str, item_id: str) -> list[dict[str, str]]:
+        """The two links that every resource carries."""
+        base = self.base_url
+        tail = f"/{self.path_project}/{collection}/{item_id}" if self.path_project else (f"/{collection}/{item_id}")
+        return [
+            {"rel": "self", "href": f"{base}/v3{tail}"},
+            {"rel": "bookmark", "href": f"{base}{tail}"},
+        ]
+
+    def json(self) -> Any:
+        """The body's value.
+
+        :raises exception.Invalid: there is none, or it is no JSON.
+        :raises errors.UnsupportedMediaType: it is something else and says so.
+        """
+        if not self.body:
+            raise exception.InvalidInput(reason="the request needs a body, a JSON object.")
+        content_type = self.environ.get("CONTENT_TYPE") or "application/json"
+        if content_type.partition(";")[0].strip().lower() not in _JSON_TYPES:
+            raise errors.UnsupportedMediaType
+        return serializer.load(self.body)
+
+
+def decode_path(raw: str) -> str:
+    """The path of a WSGI environment as Unicode.
+
+    :raises errors.RouteNotFound: nothing can live there.
+    """
+    try:
+        path = raw.encode("latin-1").decode()
+    except UnicodeError as err:
+        raise errors.RouteNotFound from err
+    if "\0" in path:
+        raise errors.RouteNotFound
+    return path
+
+
+def decode_query(raw: str) -> list[tuple[str, str]]:
+    """The fields of a query string, in order.
+
+    :raises exception.InvalidInput: it is not UTF-8, has a null character or too many fields.
+    """
+    if not raw:
+        return []
+    try:
+        fields = urllib.parse.parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=_MOST_QUERY_FIELDS)
+    except ValueError as err:
+        raise exception.InvalidInput(
+            reason=f"the query string must be UTF-8 with at most {_MOST_QUERY_FIELDS} fields."
+        ) from err
+    for name, value in fields:
+        if "\0" in name or "\0" in value:
+            raise exception.InvalidInput(reason="the query string contains a null character; remove it.")
+    return fields
+
+
+def ok(value: object, status: int = 200) -> Response:
+    """An answer with a JSON body."""
+    return Response(status, serializer.dump(value))
+
+
+def empty(status: int) -> Response:
+    """An answer without a body."""
+    return Response(status)

@@ -1,0 +1,38 @@
+"""Queries on services: who runs, and what its backend reported last."""
+
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from volsnap.db import engine
+from volsnap.db.engine import Connection, Row
+from volsnap.db.models import services
+
+_C = services.c
+
+
+def report(conn: Connection, binary: str, host: str, zone: str, stats: str) -> None:
+    """Record a heartbeat with the service's JSON ``stats``."""
+    seen = {"seen_at": time.time(), "updated_at": engine.now(), "stats": stats}
+    where = (_C.binary == binary, _C.host == host)
+    if conn.execute(sa.update(services).where(*where).values(**seen)).rowcount == 0:
+        row = {"binary": binary, "host": host, "availability_zone": zone, **seen}
+        conn.execute(sa.insert(services).values(created_at=engine.now(), **row))
+
+
+def list_all(conn: Connection) -> Sequence[Row]:
+    """Every service that ever reported."""
+    return conn.execute(sa.select(services).order_by(_C.binary.desc(), _C.host)).all()
+
+
+def find(conn: Connection, binary: str, host: str) -> Row | None:
+    """One service."""
+    query = sa.select(services).where(_C.binary == binary, _C.host == host)
+    return conn.execute(query).one_or_none()
+
+
+def update(conn: Connection, binary: str, host: str, **values: object) -> bool:
+    """Set columns; False when there is no such service."""
+    statement = sa.update(services).where(_C.binary == binary, _C.host == host).values(**values)
+    return conn.execute(statement).rowcount == 1
