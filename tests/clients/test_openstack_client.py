@@ -1,38 +1,40 @@
 """The stock ``openstack`` program against a running volsnap.
 
-There is no Keystone in noauth: the ``admin_token`` login gives the client a token
-(``user:project``) and the endpoint, and nothing else is asked for. The endpoint is the one without a project (microversion 3.67
-on): openstacksdk looks for the version document right there.
+It wants a catalog, so a Keystone of three answers hands one out, with a token of the form
+``user:project`` that noauth understands. (Without a catalog the client reads the version document
+below /v3 without a token, which noauth answers with 204, as Cinder does.)
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.clients import shell
+from tests.unit.cli import keystone as keystones
 
 
 class OpenStack:
     """The program with its login."""
 
-    def __init__(self, server: Any, home: Path) -> None:
-        self._login = [
-            "openstack",
-            "--os-auth-type",
-            "admin_token",
-            "--os-token",
-            f"admin:{server.project_id}",
-            "--os-endpoint",
-            f"{server.url.rstrip('/')}/v3",
-            "--os-volume-api-version",
-            "3.71",
-        ]
+    def __init__(self, auth_url: str, home: Path) -> None:
+        self._environ = {
+            "OS_AUTH_URL": auth_url,
+            "OS_USERNAME": "admin",
+            "OS_PASSWORD": "any",
+            "OS_PROJECT_NAME": "p",
+            "OS_USER_DOMAIN_ID": "default",
+            "OS_PROJECT_DOMAIN_ID": "default",
+            "OS_REGION_NAME": "near",
+            # From 3.66 on Cinder refuses the "force: false" this client always sends.
+            "OS_VOLUME_API_VERSION": "3.65",
+        }
         self._home = home
 
     def run(self, *words: str, code: int = 0) -> str:
-        done = shell.run([*self._login, *words], {}, self._home)
+        done = shell.run(["openstack", *words], self._environ, self._home)
         assert done.code == code, f"{words}: exit {done.code}: {done.out}{done.err}"
         return done.out
 
@@ -47,8 +49,12 @@ class OpenStack:
 
 
 @pytest.fixture
-def openstack(server: Any, tmp_path: Path) -> OpenStack:
-    return OpenStack(server, tmp_path)
+def openstack(server: Any, tmp_path: Path) -> Iterator[OpenStack]:
+    keystone = keystones.FakeKeystone(
+        f"{server.url.rstrip('/')}/v3", server.project_id, [f"admin:{server.project_id}"] * 100
+    )
+    yield OpenStack(keystone.url, tmp_path)
+    keystone.close()
 
 
 def test_volume_snapshot(openstack: OpenStack) -> None:

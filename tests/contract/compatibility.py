@@ -49,9 +49,7 @@ def render(entries: list[explained.Entry], recorded: list[golden.Golden]) -> str
     for kind, title in explained.KINDS.items():
         of_kind = [entry for entry in entries if entry.kind == kind]
         if of_kind:
-            parts.append(
-                f"\n## {title}\n\n" + "".join(_section(entry, requests) for entry in of_kind)
-            )
+            parts.append(f"\n## {title}\n\n" + "".join(_section(entry, requests) for entry in of_kind))
     return "".join(parts)
 
 

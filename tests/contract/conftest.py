@@ -17,5 +17,8 @@ def replays(server) -> dict[str, dict[str, replay.Replayed]]:
 
 
 def _replay(url: str, run: str) -> dict[str, replay.Replayed]:
-    replayed = replay.Replay(url, uuid.uuid4().hex).run(golden.load(run))
-    return {one.request.name: one for one in replayed}
+    replaying = replay.Replay(url, uuid.uuid4().hex)
+    try:
+        return {one.request.name: one for one in replaying.run(golden.load(run))}
+    finally:
+        replaying.clean_up()

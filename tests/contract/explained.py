@@ -56,17 +56,9 @@ def split(
     entries: list[Entry], key: str, differences: list[compare.Difference]
 ) -> tuple[list[compare.Difference], list[str]]:
     """The differences no entry explains, and the places an entry lists that do not differ."""
-    patterns = [
-        pattern for entry in entries if entry.covers_request(key) for pattern in entry.differs
-    ]
-    unexplained = [
-        one for one in differences if not any(_matches(one.path, pattern) for pattern in patterns)
-    ]
-    stale = [
-        pattern
-        for pattern in patterns
-        if not any(_matches(one.path, pattern) for one in differences)
-    ]
+    patterns = [pattern for entry in entries if entry.covers_request(key) for pattern in entry.differs]
+    unexplained = [one for one in differences if not any(_matches(one.path, pattern) for pattern in patterns)]
+    stale = [pattern for pattern in patterns if not any(_matches(one.path, pattern) for one in differences)]
     return unexplained, stale
 
 

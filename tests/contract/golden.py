@@ -12,6 +12,7 @@ and is replaced the same way in a live answer before the two are compared:
 ``<uuid>``             any other id (services, types)
 ``<request-id>``       ``req-…``
 ``<time>``             a time of Cinder's format, ``2026-11-20T12:23:12.336249``
+``<hash>``             an ETag
 ``<host>``             names of hosts, backends and pools
 ``<n>G has been…``     the sum in a message about an exceeded quota
 =====================  ======================================================================
@@ -36,6 +37,7 @@ HEADERS = (
     "Vary",
     "Location",
     "Retry-After",
+    "Etag",
     "x-compute-request-id",
     "x-openstack-request-id",
 )
@@ -44,6 +46,7 @@ _HOST_KEYS = {"host", "host_name", "os-vol-host-attr:host"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REQUEST_ID = re.compile(r"req-" + _UUID.pattern)
+_HASH = re.compile(r"\b[0-9a-f]{32}\b")
 _CONSUMED = re.compile(r"\d+G has been consumed")
 
 
@@ -113,6 +116,7 @@ class Names:
             text = text.replace(found, token)
         text = _REQUEST_ID.sub("<request-id>", text)
         text = _UUID.sub(self._name_of, text)
+        text = _HASH.sub("<hash>", text)
         text = _TIME.sub("<time>", text)
         return _CONSUMED.sub("<n>G has been consumed", text)
 
@@ -126,9 +130,7 @@ class Names:
 def normalise_answer(names: Names, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """A live answer as the golden files write it."""
     found = {name.lower(): value for name, value in headers.items()}
-    kept = {
-        name: names.normalise_text(found[name.lower()]) for name in HEADERS if name.lower() in found
-    }
+    kept = {name: names.normalise_text(found[name.lower()]) for name in HEADERS if name.lower() in found}
     return Answer(status, kept, names.normalise(_decode(body)))
 
 

@@ -60,6 +60,14 @@ class Replay:
         for recorded in recording:
             yield self._replay(recorded)
 
+    def clean_up(self) -> None:
+        """Delete what the run left in its project, whatever its status."""
+        for noun in ("snapshots", "volumes"):
+            for item in self._list(noun):
+                path = f"/v3/{self._project_id}/{noun}/{item['id']}/action"
+                self._send_admin("POST", path, {"os-force_delete": {}})
+            self._wait_until_settled()
+
     def _replay(self, recorded: golden.Golden) -> Replayed:
         request = recorded.request
         unknown = self._find_unknown(request)
@@ -69,15 +77,11 @@ class Replay:
         self._learn_id(recorded, raw)
         if raw.status == http.client.ACCEPTED and _is_work(request):
             self._wait_until_settled()
-        return Replayed(
-            request, golden.normalise_answer(self._names, raw.status, raw.headers, raw.body)
-        )
+        return Replayed(request, golden.normalise_answer(self._names, raw.status, raw.headers, raw.body))
 
     def _send_golden(self, request: golden.Request) -> Raw:
         headers = {name: self._resolve(value) for name, value in request.headers.items()}
-        return self._send(
-            request.method, self._resolve(request.path), headers, self._encode_body(request)
-        )
+        return self._send(request.method, self._resolve(request.path), headers, self._encode_body(request))
 
     def _encode_body(self, request: golden.Request) -> bytes | None:
         if request.raw is not None:
@@ -87,23 +91,15 @@ class Replay:
         return None
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Raw:
-        connection = http.client.HTTPConnection(
-            self._address.hostname or "", self._address.port, timeout=TIMEOUT_S
-        )
+        connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=TIMEOUT_S)
         with contextlib.closing(connection):
-            connection.request(
-                method, path, body=body, headers={"Accept": "application/json", **headers}
-            )
+            connection.request(method, path, body=body, headers={"Accept": "application/json", **headers})
             response = connection.getresponse()
             return Raw(response.status, dict(response.getheaders()), response.read())
 
     def _find_unknown(self, request: golden.Request) -> set[str]:
         text = request.path + json.dumps(request.body)
-        return {
-            name
-            for name in _NAME.findall(text)
-            if name != "P" and self._names.find_id(name) is None
-        }
+        return {name for name in _NAME.findall(text) if name != "P" and self._names.find_id(name) is None}
 
     def _resolve(self, text: str) -> str:
         text = _RUN.sub(lambda match: match[1] * int(match[2]), text)
@@ -128,8 +124,7 @@ class Replay:
         """The recorded server had no limits."""
         unlimited = {"volumes": -1, "snapshots": -1, "gigabytes": -1}
         path = f"/v3/{self._project_id}/os-quota-sets/{self._project_id}"
-        headers = {"X-Auth-Token": f"admin:{self._project_id}", "Content-Type": "application/json"}
-        self._send("PUT", path, headers, json.dumps({"quota_set": unlimited}).encode())
+        self._send_admin("PUT", path, {"quota_set": unlimited})
 
     def _wait_until_settled(self) -> None:
         deadline = time.monotonic() + TIMEOUT_S
@@ -137,16 +132,16 @@ class Replay:
             time.sleep(0.02)
 
     def _is_working(self) -> bool:
-        return any(
-            status in TRANSIENT
-            for noun in ("volumes", "snapshots")
-            for status in self._statuses(noun)
-        )
+        return any(item["status"] in TRANSIENT for noun in ("volumes", "snapshots") for item in self._list(noun))
 
-    def _statuses(self, noun: str) -> list[str]:
-        headers = {"X-Auth-Token": f"admin:{self._project_id}"}
-        raw = self._send("GET", f"/v3/{self._project_id}/{noun}/detail", headers, None)
-        return [item["status"] for item in json.loads(raw.body).get(noun, [])]
+    def _list(self, noun: str) -> list[dict[str, Any]]:
+        raw = self._send_admin("GET", f"/v3/{self._project_id}/{noun}/detail", None)
+        listed: list[dict[str, Any]] = json.loads(raw.body).get(noun, [])
+        return listed
+
+    def _send_admin(self, method: str, path: str, body: Any) -> Raw:
+        headers = {"X-Auth-Token": f"admin:{self._project_id}", "Content-Type": "application/json"}
+        return self._send(method, path, headers, None if body is None else json.dumps(body).encode())
 
 
 def _is_work(request: golden.Request) -> bool:

@@ -1,5 +1,4 @@
-"""What the conformance suite needs to know of a backend besides its driver: real storage, seen from
-outside.
+"""What the conformance suite needs to know of a backend besides its driver: real storage, seen from outside.
 
 Every method works with the backend's own means (files, LVM commands and block devices, librbd),
 never through the driver, so that the suite proves the driver against an independent witness.
@@ -77,9 +76,7 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def full(self) -> contextlib.AbstractContextManager[None]:
-        """Inside, the storage has no room for another volume or snapshot; afterwards it has
-        again.
-        """
+        """Inside, the storage has no room for another volume or snapshot; afterwards it has again."""
 
     @abc.abstractmethod
     def gone(self) -> contextlib.AbstractContextManager[None]:

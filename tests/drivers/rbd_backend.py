@@ -75,9 +75,8 @@ class RbdBackend(backends.Backend):
         names: set[str] = set()
         for name in self._rbd.list(self.ioctx):
             names.add(name)
-            with contextlib.suppress(rbd.ImageNotFound):
-                with rbd.Image(self.ioctx, name, read_only=True) as image:
-                    names.update(f"{name}@{each['name']}" for each in image.list_snaps())
+            with contextlib.suppress(rbd.ImageNotFound), rbd.Image(self.ioctx, name, read_only=True) as image:
+                names.update(f"{name}@{each['name']}" for each in image.list_snaps())
         names.update(f"trash:{each['name']}" for each in self._rbd.trash_list(self.ioctx))
         return names
 
@@ -162,13 +161,12 @@ class RbdBackend(backends.Backend):
 
     def _sweep(self) -> bool:
         for name in self._rbd.list(self.ioctx):
-            with contextlib.suppress(rbd.ImageNotFound):
-                with rbd.Image(self.ioctx, name) as image:
-                    for each in list(image.list_snaps()):
-                        if each["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER:
-                            if image.is_protected_snap(each["name"]):
-                                image.unprotect_snap(each["name"])
-                            image.remove_snap(each["name"])
+            with contextlib.suppress(rbd.ImageNotFound), rbd.Image(self.ioctx, name) as image:
+                for each in list(image.list_snaps()):
+                    if each["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER:
+                        if image.is_protected_snap(each["name"]):
+                            image.unprotect_snap(each["name"])
+                        image.remove_snap(each["name"])
             with contextlib.suppress(rbd.ImageHasSnapshots, rbd.ImageBusy, rbd.ImageNotFound):
                 self._rbd.remove(self.ioctx, name)
         for trashed in self._rbd.trash_list(self.ioctx):

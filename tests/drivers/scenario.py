@@ -1,5 +1,4 @@
-"""Small words the conformance scenarios are written in: fresh references, recognisable bytes,
-proofs.
+"""Small words the conformance scenarios are written in: fresh references, recognisable bytes, proofs.
 
 Invariant: bytes are written and read by the backend's own means
 (:class:`tests.drivers.backend.Backend`); the driver is used for reading only through

@@ -25,9 +25,7 @@ THREADS = 8
 
 
 class Writer:
-    """A guest: writes records 1, 2, 3 … one after the other, each durable before the next one
-    begins.
-    """
+    """A guest: writes records 1, 2, 3 … one after the other, each durable before the next one begins."""
 
     def __init__(self, backend: Backend, volume: base.VolumeRef, pause_s: float) -> None:
         self.acknowledged = 0
@@ -150,9 +148,7 @@ def test_snapshots_of_a_volume_that_is_written_without_pause(backend: Backend) -
 
 
 def test_group_snapshot_of_volumes_that_are_written(backend: Backend) -> None:
-    """One writer alternates between two volumes: no member shows record k+1 when the other lacks
-    k.
-    """
+    """One writer alternates between two volumes: no member shows record k+1 when the other lacks k."""
     if not backend.driver.capabilities.group_snapshot:
         pytest.skip("this backend declares no group snapshot")
     volumes = [scenario.new_volume(backend), scenario.new_volume(backend)]
@@ -208,9 +204,7 @@ def _listed(backend: Backend) -> tuple[set[str | None], set[str | None]]:
 
 
 def test_threads_on_one_volume(backend: Backend) -> None:
-    """Eight threads make three snapshots each of one volume and delete one: sixteen are left, all
-    whole.
-    """
+    """Eight threads make three snapshots each of one volume and delete one: sixteen are left, all whole."""
     volume = scenario.new_volume(backend, "v1")
     kept: list[base.SnapshotRef] = []
 
@@ -227,9 +221,7 @@ def test_threads_on_one_volume(backend: Backend) -> None:
 
 
 def test_threads_on_many_volumes(backend: Backend) -> None:
-    """Eight threads, each with a life of its own: create, write, snapshot, restore, revert,
-    delete.
-    """
+    """Eight threads, each with a life of its own: create, write, snapshot, restore, revert, delete."""
     volumes: list[base.VolumeRef] = []
     snapshots: list[base.SnapshotRef] = []
 
@@ -252,8 +244,7 @@ def test_threads_on_many_volumes(backend: Backend) -> None:
 
 
 def test_the_same_call_from_many_threads(backend: Backend) -> None:
-    """A duplicate delivery: eight threads ask for the same snapshot; one object, whole, is the
-    result.
+    """A duplicate delivery: eight threads ask for the same snapshot; one object, whole, is the result.
 
     A driver may refuse some of them for now (not final: the caller asks again), but not with a
     final error.

@@ -1,6 +1,4 @@
-"""Conformance: what is left by a crash, a full storage, a storage that is gone; and the inventory
-that shows it.
-"""
+"""Conformance: what is left by a crash, a full storage, a storage that is gone; and the inventory that shows it."""
 
 import threading
 import time
@@ -202,9 +200,7 @@ def test_delete_works_on_a_full_storage(backend: Backend) -> None:
 def _every_call(
     driver: base.Driver, volume: base.VolumeRef, snapshot: base.SnapshotRef
 ) -> dict[str, Callable[[], object]]:
-    """Each method of the contract that talks to storage; none of them may change anything if it
-    could.
-    """
+    """Each method of the contract that talks to storage; none of them may change anything if it could."""
     new = base.VolumeRef(str(uuid.uuid4()), volume.size_bytes)
     cut = base.SnapshotRef(str(uuid.uuid4()), volume, volume.size_bytes)
 
@@ -234,9 +230,7 @@ def _every_call(
 
 
 def _outcomes(calls: dict[str, Callable[[], object]], limit_s: float) -> dict[str, object]:
-    """Run all calls side by side; what each returned or raised, and nothing for one that is still
-    stuck.
-    """
+    """Run all calls side by side; what each returned or raised, and nothing for one that is still stuck."""
     results: dict[str, object] = {}
 
     def run(name: str, call: Callable[[], object]) -> None:

@@ -133,7 +133,7 @@ def test_frozen_osd(backend: "RbdBackend") -> None:
 
 
 def test_frozen_in_the_middle_of_a_burst(backend: "RbdBackend") -> None:
-    """1. Cuts are under way on three images when the OSD freezes. 2. It goes on, each call is repeated: all are there."""
+    """1. Cuts are under way when the OSD freezes. 2. It goes on, each call is repeated: all are there."""
     volumes = [scenario.new_volume(backend) for _ in range(3)]
     snapshots = [scenario.snapshot_ref(volumes[number % 3]) for number in range(60)]
 
@@ -301,9 +301,8 @@ def test_clone_depth(backend: "RbdBackend") -> None:
     depths = []
     for name in backend._rbd.list(backend.ioctx):
         depth, image_id = 0, None
-        with rbd.Image(backend.ioctx, name, read_only=True) as image:
-            with contextlib.suppress(rbd.ImageNotFound):
-                image_id = image.parent_id()
+        with rbd.Image(backend.ioctx, name, read_only=True) as image, contextlib.suppress(rbd.ImageNotFound):
+            image_id = image.parent_id()
         while image_id:
             depth += 1
             with rbd.Image(backend.ioctx, image_id=image_id, read_only=True) as image:
@@ -348,7 +347,7 @@ def test_snapshot_cap(backend: "RbdBackend") -> None:
 
 
 def test_a_clone_that_crashed(backend: "RbdBackend") -> None:
-    """Left are the working image and the instant on the source: both are leftovers, and a repeated clone clears them."""
+    """Left are the working image and the instant on the source: leftovers, and a repeated clone clears them."""
     source = scenario.new_volume(backend, "v1")
     clone = scenario.volume_ref(backend)
     name, instant = base.volume_name(source.id), f"clone-{clone.id}"

@@ -1,6 +1,4 @@
-"""Conformance: snapshots, proven with bytes. Create, read, delete, restore, revert, group, diff,
-adopt.
-"""
+"""Conformance: snapshots, proven with bytes. Create, read, delete, restore, revert, group, diff, adopt."""
 
 import itertools
 import random
@@ -201,8 +199,7 @@ def test_a_snapshot_is_read_while_its_volume_is_written(backend: Backend) -> Non
 
 
 def test_diff_never_misses_a_changed_byte(backend: Backend) -> None:
-    """1. Random writes, and zeros over data, between two snapshots. 2. Every changed byte is in the
-    diff.
+    """1. Random writes, and zeros over data, between two snapshots. 2. Every changed byte is in the diff.
 
     Applying the named extents of the newer to the bytes of the older gives the bytes of the newer.
     """
@@ -286,9 +283,7 @@ def _orders() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("order", _orders(), ids="-".join)
 def test_everything_is_deletable_in_every_order(backend: Backend, order: tuple[str, ...]) -> None:
-    """Source → snapshot → volume from it → clone of that; after each deletion the rest has its
-    bytes.
-    """
+    """Source → snapshot → volume from it → clone of that; after each deletion the rest has its bytes."""
     source = scenario.new_volume(backend, "v1")
     snapshot = scenario.new_snapshot(backend, source)
     scenario.stamp(backend, source, "v2")

@@ -265,9 +265,7 @@ class Cluster:
                 (self.directory / "mgr" / "used").touch()
             self._wait_osd(client)
             with concurrent.futures.ThreadPoolExecutor(len(options.pools)) as threads:
-                for done in [
-                    threads.submit(_make_pool, client, pool, options.pgs) for pool in options.pools
-                ]:
+                for done in [threads.submit(_make_pool, client, pool, options.pgs) for pool in options.pools]:
                     done.result()
             if options.with_mgr:
                 _wait_for_capacity(client)
@@ -300,8 +298,18 @@ class Cluster:
         with concurrent.futures.ThreadPoolExecutor(1) as threads:
             osd_made = threads.submit(self._run, [*osd, "--no-mon-config"], "mkfs-osd.log")
             self._run(
-                ["monmaptool", "--create", "--fsid", fsid, "--addv", "a", address]
-                + ["--set-min-mon-release", "pacific", monmap],
+                [
+                    "monmaptool",
+                    "--create",
+                    "--fsid",
+                    fsid,
+                    "--addv",
+                    "a",
+                    address,
+                    "--set-min-mon-release",
+                    "pacific",
+                    monmap,
+                ],
                 "mkfs.log",
             )
             self._run(["ceph-mon", "-c", conf, "-i", "a", "--mkfs", "--monmap", monmap], "mkfs.log")

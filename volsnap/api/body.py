@@ -4,24 +4,21 @@ A body up to the limit is read whole. A longer one is read on for a moment and t
 still sending when the connection closes sees a reset instead of our answer.
 """
 
+import io
+import re
+import select
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from volsnap import exception
 from volsnap.api import errors
 
 _PIECE = 1 << 16
 _DRAIN_S = 0.7
+_PAUSE_MS = 50
 _LONGEST_LINE = 1024
-
-
-class Stream(Protocol):
-    """What a server gives as ``wsgi.input``."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-
-    def readline(self, size: int = -1, /) -> bytes: ...
+_HEX = re.compile(rb"[0-9a-fA-F]{1,16}")
 
 
 def read(environ: Mapping[str, Any], limit: int) -> bytes:
@@ -38,11 +35,11 @@ def read(environ: Mapping[str, Any], limit: int) -> bytes:
     length = int(announced) if len(announced) < 20 else limit + 1
     if length == 0:
         return b""
-    stream: Stream = environ["wsgi.input"]
+    stream = environ["wsgi.input"]
     if length > limit:
-        _drain(stream.read)
+        _drain(stream)
         raise _too_large(limit)
-    body = stream.read(length)
+    body: bytes = stream.read(length)
     if len(body) < length:
         raise exception.Invalid(reason="The request body is shorter than its Content-Length.")
     return body
@@ -50,55 +47,50 @@ def read(environ: Mapping[str, Any], limit: int) -> bytes:
 
 def _read_chunked(stream: Any, limit: int) -> bytes:
     # cheroot's decoder holds a whole chunk in memory, whatever length the client gives it; below it is the socket.
-    raw: Stream | None = getattr(stream, "rfile", None)
-    if raw is None:
-        body: bytes = stream.read(limit + 1)
-        if len(body) > limit:
-            _drain(stream.read)
-            raise _too_large(limit)
-        return body
-    return _decode_chunks(raw, limit)
+    raw = getattr(stream, "rfile", None)
+    body: bytes = stream.read(limit + 1) if raw is None else _decode_chunks(raw, limit)
+    if len(body) > limit:
+        _drain(stream)
+        raise _too_large(limit)
+    return body
 
 
-def _decode_chunks(raw: Stream, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    total = 0
-    deadline = float("inf")
+def _decode_chunks(raw: io.BufferedReader, limit: int) -> bytes:
+    """The whole body, or a little more than ``limit`` bytes of it."""
+    body = bytearray()
     while left := _chunk_length(raw):
         while left:
-            if time.monotonic() > deadline:
-                raise _too_large(limit)
             piece = raw.read(min(left, _PIECE))
             if not piece:
                 raise exception.Invalid(reason="The request body ends within a chunk.")
             left -= len(piece)
-            total += len(piece)
-            if total <= limit:
-                pieces.append(piece)
-            elif deadline == float("inf"):
-                deadline = time.monotonic() + _DRAIN_S
+            body += piece
+            if len(body) > limit:
+                return bytes(body)
         raw.readline(_LONGEST_LINE)
     while raw.readline(_LONGEST_LINE).strip():
-        pass
-    if total > limit:
-        raise _too_large(limit)
-    return b"".join(pieces)
+        pass  # trailers
+    return bytes(body)
 
 
-def _chunk_length(raw: Stream) -> int:
+def _chunk_length(raw: io.BufferedReader) -> int:
     text = raw.readline(_LONGEST_LINE).partition(b";")[0].strip()
-    try:
-        length = int(text, 16)
-    except ValueError as err:
-        raise exception.Invalid(reason="The request body is not chunked as announced.") from err
-    if length < 0:
+    if not _HEX.fullmatch(text):
         raise exception.Invalid(reason="The request body is not chunked as announced.")
-    return length
+    return int(text, 16)
 
 
-def _drain(read_piece: Callable[[int], bytes]) -> None:
+def _drain(stream: Any) -> None:
+    """Throw away what a client sends, until it pauses or long enough; the server closes the connection after a 413."""
+    raw = getattr(stream, "rfile", stream)
+    poll = select.poll()
+    try:
+        poll.register(raw.fileno(), select.POLLIN)
+    except (AttributeError, io.UnsupportedOperation):
+        return  # no socket, nobody who could miss the answer
     deadline = time.monotonic() + _DRAIN_S
-    while time.monotonic() < deadline and read_piece(_PIECE):
+    # Only what the kernel holds matters: that is what makes a closing connection reset.
+    while time.monotonic() < deadline and poll.poll(_PAUSE_MS) and raw.read1(_PIECE):
         pass
 
 

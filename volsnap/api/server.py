@@ -20,6 +20,7 @@ def make_server(app: Any, host: str, port: int, *, threads: int, reuse_port: boo
     """
     server = Server((host, port), app, numthreads=threads, request_queue_size=512, timeout=60)
     server.reuse_port = reuse_port
+    server.max_request_header_size = 1 << 16  # the default of cheroot is no limit
     # A request that is waiting for its snapshot's cut must not be cut off by the end of the process.
     server.shutdown_timeout = 10
     return server

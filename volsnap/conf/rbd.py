@@ -13,12 +13,8 @@ OPTS: list[cfg.Opt] = [
         default="/etc/ceph/ceph.conf",
         help="The Ceph configuration file; it names the monitors and the keyring.",
     ),
-    cfg.StrOpt(
-        "rbd_cluster_name", default="ceph", help="The cluster's name, told to the hypervisors."
-    ),
-    cfg.StrOpt(
-        "rbd_secret_uuid", help="The libvirt secret that hypervisors read the client's key from."
-    ),
+    cfg.StrOpt("rbd_cluster_name", default="ceph", help="The cluster's name, told to the hypervisors."),
+    cfg.StrOpt("rbd_secret_uuid", help="The libvirt secret that hypervisors read the client's key from."),
     cfg.IntOpt(
         "rbd_max_clone_depth",
         default=5,
@@ -53,8 +49,7 @@ OPTS: list[cfg.Opt] = [
         "rbd_deadline_s",
         default=20.0,
         min=2,
-        help="Seconds after which a call that does not copy data is given up; its outcome is "
-        "then asked for.",
+        help="Seconds after which a call that does not copy data is given up; its outcome is then asked for.",
     ),
     cfg.FloatOpt(
         "rbd_purge_wait_s",

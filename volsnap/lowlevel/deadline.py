@@ -29,9 +29,7 @@ class GivenUpError(Exception):
 
 
 class Beat:
-    """The sign of life of long work: ``beat(fraction)`` now and then, at the least once a
-    deadline.
-    """
+    """The sign of life of long work: ``beat(fraction)`` now and then, at the least once a deadline."""
 
     def __init__(self) -> None:
         self.fraction = 0.0

@@ -1,5 +1,4 @@
-"""Copies of sparse files: shared blocks (reflink) where the file system can, data extents where
-not.
+"""Copies of sparse files: shared blocks (reflink) where the file system can, data extents where not.
 
 One invariant: :func:`cut` returns only when every copy holds what its source held at *one instant*,
 the same for all of them.

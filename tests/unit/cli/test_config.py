@@ -1,15 +1,13 @@
 """Which source wins, and what a login turns into."""
 
-import http.server
-import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.cli import keystone as keystones
 from tests.unit.cli import stub as stubs
 from tests.unit.cli.conftest import Run
 from volsnap.cli import config, errors
@@ -137,71 +135,9 @@ def test_auth_type(values: dict[str, str], expected: str) -> None:
     assert config.choose_auth_type(values) == expected
 
 
-class FakeKeystone:
-    """The three answers keystoneauth1 needs: version, token, refusal."""
-
-    def __init__(self, volume_url: str) -> None:
-        self.logins: list[Any] = []
-        self.tokens = iter(["first", "second", "third"])
-        keystone = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                link = {"rel": "self", "href": f"{keystone.url}/"}
-                self._send(200, {"version": {"id": "v3.14", "status": "stable", "links": [link]}})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                keystone.logins.append(body)
-                if "wrong" in json.dumps(body):
-                    self._send(401, {"error": {"code": 401, "message": "no", "title": "Unauthorized"}})
-                    return
-                endpoints = [
-                    {"id": r, "interface": "public", "region": r, "region_id": r, "url": url}
-                    for r, url in (("far", "http://far.example/v3"), ("near", f"{volume_url}/{P2}"))
-                ]
-                catalog = [
-                    {"type": "volumev2", "id": "2", "name": "old", "endpoints": endpoints[:1]},
-                    {"type": "volumev3", "id": "3", "name": "cinderv3", "endpoints": endpoints},
-                ]
-                token = {
-                    "methods": ["password"],
-                    "expires_at": "2999-01-01T00:00:00.0Z",
-                    "issued_at": "2026-01-01T00:00:00.0Z",
-                    "project": {"id": P2, "name": "p", "domain": {"id": "default", "name": "Default"}},
-                    "user": {"id": "u", "name": "u", "domain": {"id": "default", "name": "Default"}},
-                    "roles": [],
-                    "catalog": catalog,
-                }
-                self._send(201, {"token": token}, next(keystone.tokens))
-
-            def _send(self, status: int, body: Any, token: str | None = None) -> None:
-                payload = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(payload)))
-                if token:
-                    self.send_header("X-Subject-Token", token)
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def log_message(self, *_arguments: Any) -> None:
-                """Quiet."""
-
-        self._server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v3"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 @pytest.fixture
 def keystone(stub: stubs.Stub, monkeypatch: pytest.MonkeyPatch) -> Any:
-    server = FakeKeystone(stub.url)
+    server = keystones.FakeKeystone(stub.url, P2)
     monkeypatch.setenv("OS_AUTH_URL", server.url)
     monkeypatch.setenv("OS_REGION_NAME", "near")
     yield server

@@ -45,7 +45,8 @@ def index(request: wire.Request) -> wire.Response:
         return wire.ok({"messages": []})
     with pagination.marker_of("Message"):
         rows = request.api.messages.list_page(context, _by_columns(wanted), part)
-    body: dict[str, object] = {"messages": [views.detail(row, request) for row in rows]}
+    linker = request.linker("messages")
+    body: dict[str, object] = {"messages": [views.detail(row, linker) for row in rows]}
     last_id = rows[-1].id if rows else None
     return wire.ok(body | pagination.next_link(request, "messages", last_id, len(rows), part.limit))
 
@@ -54,7 +55,7 @@ def show(request: wire.Request, message_id: str) -> wire.Response:
     """GET /messages/{message_id}"""
     row = request.api.messages.get(request.context, message_id)
     request.context.authorize(policies.GET, row.project_id)
-    return wire.ok({"message": views.detail(row, request)})
+    return wire.ok({"message": views.detail(row, request.linker("messages"))})
 
 
 def delete(request: wire.Request, message_id: str) -> wire.Response:

@@ -239,14 +239,14 @@ class FileDriver(base.Driver):
         return self._call("create_volume", work)
 
     def delete_volume(self, volume: base.VolumeRef) -> None:
-        """Removal goes by way of ``.deleted``: a snapshot that is made at the same time either
-        finds
-        no volume, or is found here and the volume comes back."""
+        """Removal goes by way of ``.deleted``: a snapshot that is made at the same time either finds no
+        volume, or is found here and the volume comes back.
+        """
 
         def work(root: int, beat: deadline.Beat) -> None:
             path, cuts = tree.volume_path(volume.id), tree.snapshots_path(volume.id)
             if tree.remove_leftovers(root, cuts):
-                tree.rename(root, path + tree.DELETED, path)
+                tree.bring_back(root, path)
                 raise base.Busy(f"Volume {volume.id} has snapshots.")
             tree.remove_part(root, path)
             tree.set_aside(root, path)
@@ -255,7 +255,7 @@ class FileDriver(base.Driver):
             except FileNotFoundError:
                 pass
             except OSError as err:
-                tree.rename(root, path + tree.DELETED, path)
+                tree.bring_back(root, path)
                 raise base.Busy(f"A snapshot of volume {volume.id} is being made.") from err
             tree.unlink(root, path + tree.DELETED)
             tree.unlink(root, path)

@@ -209,6 +209,12 @@ def set_aside(root: int, path: str) -> None:
             raise
 
 
+def bring_back(root: int, path: str) -> None:
+    """Undo :func:`set_aside`; never over a file that has the name."""
+    if file_size(root, path) is None:
+        rename(root, path + DELETED, path)
+
+
 def make_directory(root: int, path: str) -> None:
     try:
         os.mkdir(path, 0o770, dir_fd=root)
@@ -228,9 +234,7 @@ def list_names(root: int, path: str) -> list[str]:
 
 
 def list_files(root: int, path: str, beat: deadline.Beat) -> Iterator[tuple[str, int]]:
-    """Name and size of each regular file in a directory, sorted; what vanishes meanwhile is left
-    out.
-    """
+    """Name and size of each regular file in a directory, sorted; what vanishes meanwhile is left out."""
     for name in sorted(list_names(root, path)):
         beat(0.0)
         with contextlib.suppress(base.Failed):
@@ -268,18 +272,20 @@ def probe_reflink(root: int) -> bool:
 class _New:
     """Objects in the making: open, empty, locked ``.part`` files."""
 
-    def __init__(self, root: int, paths: Sequence[str]) -> None:
+    def __init__(self, root: int, paths: Sequence[str], beat: deadline.Beat) -> None:
         self.fds: list[int] = []
         #: False: each object was there already when its lock was had.
         self.absent = True
         self.published = False
         self._root = root
         self._paths = paths
+        self._beat = beat
 
     def publish(self) -> None:
         """Give the files their names, durably."""
         for fd in self.fds:
             os.fsync(fd)
+        self._beat.wanted()  # an object nobody waits for any more would be nobody's
         with contextlib.ExitStack() as undo:
             for path in self._paths:
                 os.rename(path + PART, path, src_dir_fd=self._root, dst_dir_fd=self._root)
@@ -292,10 +298,8 @@ class _New:
 
 @contextlib.contextmanager
 def making(root: int, paths: Sequence[str], beat: deadline.Beat) -> Iterator[_New]:
-    """Lock and make the ``.part`` files of ``paths``; what is not published at the end is
-    removed.
-    """
-    new = _New(root, paths)
+    """Lock and make the ``.part`` files of ``paths``; what is not published at the end is removed."""
+    new = _New(root, paths, beat)
     with contextlib.ExitStack() as stack:
         claimed = {}
         for path in sorted(paths):  # one order for all, so that two groups never wait in a circle
@@ -307,9 +311,7 @@ def making(root: int, paths: Sequence[str], beat: deadline.Beat) -> Iterator[_Ne
 
 
 def _abandon(root: int, path: str, new: _New) -> None:
-    """Runs before the lock is gone, so the ``.part`` is still ours; gone directories took it
-    along.
-    """
+    """Runs before the lock is gone, so the ``.part`` is still ours; gone directories took it along."""
     if not new.published:
         unlink(root, path + PART)
 

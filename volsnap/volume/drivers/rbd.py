@@ -24,25 +24,33 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from volsnap.lowlevel import ceph
-from volsnap.volume.drivers import base
+from volsnap.volume.drivers import base, rbd_pool
 
 T = TypeVar("T")
 
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_VOLUME = re.compile(rf"volume-({_UUID})(\.new)?")
-_SNAPSHOT = re.compile(rf"(snapshot|clone)-({_UUID})")
-_DELETED = "volsnap.deleted"
 
 #: Clients older than mimic cannot open clones of format 2; a cluster that still admits them refuses to make any.
 _OLD_RELEASES = frozenset(
-    "argonaut bobtail cuttlefish dumpling emperor firefly giant hammer infernalis jewel kraken luminous".split()
+    (
+        "argonaut",
+        "bobtail",
+        "cuttlefish",
+        "dumpling",
+        "emperor",
+        "firefly",
+        "giant",
+        "hammer",
+        "infernalis",
+        "jewel",
+        "kraken",
+        "luminous",
+    )
 )
 _INVENTORY_CHUNK = 32
 _PURGES_AT_ONCE = 4
@@ -64,16 +72,6 @@ class RbdSettings:
     rbd_stats_max_age_s: float = 1.0
     rbd_deadline_s: float = 20.0
     rbd_purge_wait_s: float = 2.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Capacity:
-    """The pool's numbers. Without a ceph-mgr Ceph reports zeros: then nothing is known, and nothing refused."""
-
-    total_bytes: int
-    free_bytes: int
-    is_full: bool
-    asked_at: float
 
 
 class RbdDriver(base.Driver):
@@ -99,7 +97,7 @@ class RbdDriver(base.Driver):
                 settings.rbd_deadline_s,
             )
         )
-        self._capacity: _Capacity | None = None
+        self._capacity: rbd_pool.Capacity | None = None
         self._capacity_lock = threading.Lock()
         #: Trashed images that could not be purged yet, and when to try again; guarded by the lock.
         self._purge_after: dict[str, float] = {}
@@ -122,7 +120,7 @@ class RbdDriver(base.Driver):
 
     def create_volume(self, volume: base.VolumeRef) -> base.VolumeFact:
         self._require_space()
-        return self._run(lambda session: _create_volume(session, volume))
+        return self._run(lambda session: rbd_pool.create_volume(session, volume))
 
     def delete_volume(self, volume: base.VolumeRef) -> None:
         self._delete_image(base.volume_name(volume.id))
@@ -153,7 +151,7 @@ class RbdDriver(base.Driver):
         volume: base.VolumeRef,
     ) -> base.VolumeFact:
         origin, instant = base.volume_name(source.id), f"clone-{volume.id}"
-        fact = _find_matching(session, volume)
+        fact = rbd_pool.find_matching(session, volume)
         if fact is None:
             with session.image(origin) as image:
                 if image.find_snapshot(instant) is None:
@@ -164,10 +162,10 @@ class RbdDriver(base.Driver):
                 finally:  # with a clone it moves to the trash namespace, without one it is gone
                     image.remove_snapshot(instant)
         # A crash after the clone was whole left its instant on the source.
-        with _if_there(session.reading(origin)) as seen:
+        with rbd_pool.if_there(session.reading(origin)) as seen:
             is_left = seen is not None and seen.find_snapshot(instant) is not None
         if is_left:
-            _remove_snapshot(session, origin, instant)
+            rbd_pool.remove_snapshot(session, origin, instant)
         return fact
 
     def create_volume_from_snapshot(
@@ -180,7 +178,7 @@ class RbdDriver(base.Driver):
         origin, name = base.volume_name(snapshot.volume.id), base.snapshot_name(snapshot.id)
 
         def create(session: ceph.Session, report: ceph.Report) -> base.VolumeFact:
-            fact = _find_matching(session, volume)
+            fact = rbd_pool.find_matching(session, volume)
             return fact or self._clone(session, report, origin, name, volume)
 
         return self._run_long(create, progress)
@@ -195,11 +193,11 @@ class RbdDriver(base.Driver):
     ) -> base.VolumeFact:
         """Clone under a working name, make it what was asked for, then give it its name: all or nothing."""
         name, half = base.volume_name(volume.id), f"{base.volume_name(volume.id)}.new"
-        _remove_halves(session, volume.id)
+        rbd_pool.remove_halves(session, volume.id)
         with session.reading(origin, snapshot) as parent:
             if parent.size_bytes() > volume.size_bytes:
                 raise base.AlreadyExists(f"{origin}@{snapshot} is larger than the volume that was asked for")
-            depth = _clone_depth(session, parent) + 1
+            depth = rbd_pool.clone_depth(session, parent) + 1
         session.clone(origin, snapshot, half)
         with session.image(half) as image:
             if depth > self.settings.rbd_max_clone_depth:
@@ -211,12 +209,12 @@ class RbdDriver(base.Driver):
             return base.VolumeFact(volume.id, made.size_bytes())
 
     def find_volume(self, volume_id: str) -> base.VolumeFact | None:
-        return self._run(lambda session: _find_volume(session, volume_id))
+        return self._run(lambda session: rbd_pool.find_volume(session, volume_id))
 
     # --------------------------------------------------------------------------- delete and purge
 
     def _delete_image(self, name: str) -> None:
-        image_id = self._run(lambda session: _trash_image(session, name))
+        image_id = self._run(lambda session: rbd_pool.trash_image(session, name))
         if image_id is None:
             return
         with self._purge_lock:
@@ -233,7 +231,7 @@ class RbdDriver(base.Driver):
                 if self._purge_after.get(image_id, 0.0) > time.monotonic():
                     continue
                 self._purge_after[image_id] = float("inf")  # one attempt at a time
-            purge = functools.partial(_purge, image_id)
+            purge = functools.partial(rbd_pool.purge, image_id)
             future = self._client.start(self._client.claim(), purge)
             future.add_done_callback(functools.partial(self._purged, image_id))
             started.append(future)
@@ -250,7 +248,7 @@ class RbdDriver(base.Driver):
 
     def maintain(self) -> list[base.SnapshotFact]:
         trashed = self._run(lambda session: session.trash())
-        ours = [each.id for each in trashed if _VOLUME.fullmatch(each.name)]
+        ours = [each.id for each in trashed if rbd_pool.VOLUME.fullmatch(each.name)]
         now = time.monotonic()
         with self._purge_lock:
             for image_id in set(self._purge_after).difference(ours):
@@ -295,7 +293,7 @@ class RbdDriver(base.Driver):
 
     def delete_snapshot(self, snapshot: base.SnapshotRef) -> None:
         origin, name = base.volume_name(snapshot.volume.id), base.snapshot_name(snapshot.id)
-        self._run(lambda session: _remove_snapshot(session, origin, name))
+        self._run(lambda session: rbd_pool.remove_snapshot(session, origin, name))
 
     def create_group_snapshot(self, snapshots: Sequence[base.SnapshotRef]) -> list[base.SnapshotFact]:
         """Not here: librbd gives no safe way to cut user snapshots of several images at one instant.
@@ -332,7 +330,7 @@ class RbdDriver(base.Driver):
 
     def find_snapshot(self, snapshot: base.SnapshotRef) -> base.SnapshotFact | None:
         def find(session: ceph.Session) -> base.SnapshotFact | None:
-            with _if_there(session.reading(base.volume_name(snapshot.volume.id))) as image:
+            with rbd_pool.if_there(session.reading(base.volume_name(snapshot.volume.id))) as image:
                 found = image and image.find_snapshot(base.snapshot_name(snapshot.id))
             if not found:
                 return None
@@ -349,7 +347,7 @@ class RbdDriver(base.Driver):
 
         def find(session: ceph.Session) -> tuple[list[str], list[str]]:
             with session.reading(name):
-                return self._hosts or _monitors(session)
+                return self._hosts or rbd_pool.monitors(session)
 
         self._hosts = hosts, ports = self._run(find)
         settings = self.settings
@@ -383,7 +381,9 @@ class RbdDriver(base.Driver):
         """An image that stays open between calls, and the claim that keeps its session alive."""
         lease = self._client.claim()
         try:
-            image, size_bytes = self._run(lambda session: _open_snapshot(session, origin, snapshot), lease=lease)
+            image, size_bytes = self._run(
+                lambda session: rbd_pool.open_snapshot(session, origin, snapshot), lease=lease
+            )
         except BaseException:
             self._client.release(lease)
             raise
@@ -416,20 +416,20 @@ class RbdDriver(base.Driver):
         found: list[base.StorageObject] = []
         for start in range(0, len(names), _INVENTORY_CHUNK):
             chunk = names[start : start + _INVENTORY_CHUNK]
-            found += self._run(functools.partial(_describe, chunk))
+            found += self._run(functools.partial(rbd_pool.describe, chunk))
         return found
 
     def discard(self, found: base.StorageObject) -> None:
-        if found.is_snapshot and found.origin and _SNAPSHOT.fullmatch(found.name):
+        if found.is_snapshot and found.origin and rbd_pool.SNAPSHOT.fullmatch(found.name):
             origin = found.origin
-            self._run(lambda session: _remove_snapshot(session, origin, found.name))
-        elif not found.is_snapshot and _VOLUME.fullmatch(found.name):
+            self._run(lambda session: rbd_pool.remove_snapshot(session, origin, found.name))
+        elif not found.is_snapshot and rbd_pool.VOLUME.fullmatch(found.name):
             self._delete_image(found.name)
         else:
             raise base.Unsupported(f"{found.name} is not one of ours; it is kept")
 
     def adopt_volume(self, name: str, volume: base.VolumeRef) -> base.VolumeFact:
-        return self._run(lambda session: _adopt_volume(session, name, volume.id))
+        return self._run(lambda session: rbd_pool.adopt_volume(session, name, volume.id))
 
     def adopt_snapshot(self, name: str, snapshot: base.SnapshotRef) -> base.SnapshotFact:
         ours = base.snapshot_name(snapshot.id)
@@ -486,10 +486,10 @@ class RbdDriver(base.Driver):
                 "delete something, or add capacity or quota"
             )
 
-    def _ask_capacity(self) -> _Capacity:
+    def _ask_capacity(self) -> rbd_pool.Capacity:
         settings = self.settings
         answer = self._run(lambda session: session.mon("df", detail="detail"))
-        self._capacity = _capacity(answer, settings.rbd_pool, settings.rbd_refuse_percent)
+        self._capacity = rbd_pool.capacity(answer, settings.rbd_pool, settings.rbd_refuse_percent)
         return self._capacity
 
     # ---------------------------------------------------------------------------------------- runs
@@ -538,9 +538,6 @@ class _Reader(base.SnapshotReader):
             yield base.Extent(position, self.size_bytes - position, zero=True)
 
 
-# --------------------------------------------------------------------- work: runs in a worker thread
-
-
 @contextlib.contextmanager
 def _driver_errors() -> Iterator[None]:
     """The one translation from what Ceph says to what the driver contract says."""
@@ -556,202 +553,3 @@ def _driver_errors() -> Iterator[None]:
         raise base.NotFound(f"Ceph: {err}") from err
     except ceph.CephError as err:
         raise base.Failed(f"Ceph: {err}") from err
-
-
-@contextlib.contextmanager
-def _if_there(opened: contextlib.AbstractContextManager[ceph.Image]) -> Iterator[ceph.Image | None]:
-    """The image, or None when *opening* said that there is none; nobody else's "not found" counts as a proof."""
-    with contextlib.ExitStack() as stack:
-        try:
-            image = stack.enter_context(opened)
-        except ceph.NotFound:
-            image = None
-        yield image
-
-
-def _find_volume(session: ceph.Session, volume_id: str) -> base.VolumeFact | None:
-    with _if_there(session.reading(base.volume_name(volume_id))) as image:
-        return image and base.VolumeFact(volume_id, image.size_bytes())
-
-
-def _find_matching(session: ceph.Session, volume: base.VolumeRef) -> base.VolumeFact | None:
-    """The volume if it is there and has the size that is asked for."""
-    fact = _find_volume(session, volume.id)
-    if fact and fact.size_bytes != volume.size_bytes:
-        raise base.AlreadyExists(f"{base.volume_name(volume.id)} exists and has {fact.size_bytes} bytes")
-    return fact
-
-
-def _create_volume(session: ceph.Session, volume: base.VolumeRef) -> base.VolumeFact:
-    name = base.volume_name(volume.id)
-    try:
-        session.create(name, volume.size_bytes)
-    except ceph.Exists:
-        fact = _find_matching(session, volume)
-        if fact is not None:
-            return fact
-        _remove_halves(session, volume.id)
-        session.create(name, volume.size_bytes)
-    fact = _find_volume(session, volume.id)
-    if fact is None:
-        raise base.Failed(f"{name} was made and is not there")
-    return fact
-
-
-def _remove_halves(session: ceph.Session, volume_id: str) -> None:
-    """What a killed create leaves: a name whose image has no header, or a clone under its working name.
-
-    The third case is a rename that was killed: both names lead to the same image. Removing it by either name is right,
-    because that name is only given away when ``find_volume`` said there is no whole one.
-    """
-    for name in (f"{base.volume_name(volume_id)}.new", base.volume_name(volume_id)):
-        with contextlib.suppress(ceph.NotFound):
-            session.remove(name)
-
-
-def _clone_depth(session: ceph.Session, image: ceph.Image) -> int:
-    """How many parents it hangs on; by id, for they may be in the trash. Other pools' images end the count."""
-    depth = 0
-    parent = image.parent()
-    while parent is not None:
-        depth += 1
-        if parent.pool != session.access.pool:
-            return depth
-        with session.reading(None, image_id=parent.image_id) as above:
-            parent = above.parent()
-    return depth
-
-
-def _trash_image(session: ceph.Session, name: str) -> str | None:
-    """Mark it as deleted and move it to the trash; its id, or None when there is (or was) only half of it."""
-    ours = _VOLUME.fullmatch(name)
-    with _if_there(session.image(name)) as image:
-        if image is None:
-            if ours:
-                _remove_halves(session, ours[1])
-            return None
-        for each in image.snapshots():
-            if each.is_user and each.name.startswith("clone-"):
-                _drop_snapshot(image, each.name)  # of a clone that crashed
-            elif each.is_user:
-                raise base.Busy(f"{name} has snapshots")
-        if image.watchers() > 1:
-            raise base.Busy(f"{name} is in use")
-        image_id = image.image_id()
-        image.set_metadata(_DELETED, "1")
-    session.move_to_trash(name)
-    return image_id
-
-
-def _purge(image_id: str, session: ceph.Session) -> bool:
-    """Remove a trashed image if we put it there; whether it was ours."""
-    with session.reading(None, image_id=image_id) as image:
-        is_ours = image.has_metadata(_DELETED)
-    if is_ours:
-        session.remove_from_trash(image_id)
-    return is_ours
-
-
-def _remove_snapshot(session: ceph.Session, origin: str, name: str) -> None:
-    with _if_there(session.image(origin)) as image:
-        if image is not None and image.find_snapshot(name) is not None:
-            _drop_snapshot(image, name)
-
-
-def _drop_snapshot(image: ceph.Image, name: str) -> None:
-    with contextlib.suppress(ceph.NotFound):  # somebody else was faster
-        try:
-            image.remove_snapshot(name)
-        except ceph.Busy:
-            # Protected: adopted, or made by Cinder. Clones of format 1 keep it so, and that is a true Busy.
-            image.unprotect(name)
-            image.remove_snapshot(name)
-
-
-def _open_snapshot(session: ceph.Session, origin: str, snapshot: str) -> tuple[ceph.Image, int]:
-    image = session.open_reading(origin, snapshot)
-    try:
-        return image, image.size_bytes()
-    except BaseException:
-        image.close()
-        raise
-
-
-def _describe(names: Sequence[str], session: ceph.Session) -> list[base.StorageObject]:
-    found: list[base.StorageObject] = []
-    for name in names:
-        ours = _VOLUME.fullmatch(name)
-        volume_id = ours[1] if ours else None
-        with _if_there(session.reading(name)) as image:
-            if image is None:  # deleted since it was listed, or a name without an image
-                found.append(base.StorageObject(name, 0, volume_id=volume_id, leftover=bool(ours)))
-                continue
-            size_bytes, snapshots = image.size_bytes(), image.snapshots()
-        is_half = bool(ours and ours[2])
-        found.append(base.StorageObject(name, size_bytes, volume_id=volume_id, leftover=is_half))
-        for each in snapshots:
-            if each.is_user:
-                found.append(_describe_snapshot(each, name, volume_id))
-    return found
-
-
-def _describe_snapshot(snapshot: ceph.Snapshot, origin: str, volume_id: str | None) -> base.StorageObject:
-    ours = _SNAPSHOT.fullmatch(snapshot.name) if volume_id else None
-    return base.StorageObject(
-        snapshot.name,
-        snapshot.size_bytes,
-        is_snapshot=True,
-        volume_id=volume_id,
-        snapshot_id=ours[2] if ours and ours[1] == "snapshot" else None,
-        origin=origin,
-        leftover=bool(ours and ours[1] == "clone"),
-    )
-
-
-def _adopt_volume(session: ceph.Session, name: str, volume_id: str) -> base.VolumeFact:
-    ours = base.volume_name(volume_id)
-    mine = _find_volume(session, volume_id)
-    with _if_there(session.reading(name or ".")) as theirs:
-        is_there = theirs is not None
-    if not is_there and mine is None:
-        raise base.NotFound(f"there is no image '{name}'")
-    if not is_there and mine is not None:
-        return mine
-    if mine is not None:
-        raise base.AlreadyExists(f"{ours} exists besides {name}")
-    session.rename(name, ours)
-    with session.reading(ours) as image:
-        return base.VolumeFact(volume_id, image.size_bytes())
-
-
-def _monitors(session: ceph.Session) -> tuple[list[str], list[str]]:
-    """Hosts and ports, one per monitor; messenger 1 where there is one, for old initiators."""
-    hosts, ports = [], []
-    for mon in session.mon("mon dump")["mons"]:
-        addresses = mon["public_addrs"]["addrvec"]
-        chosen = next((each for each in addresses if each["type"] == "v1"), addresses[0])
-        host, _, port = chosen["addr"].rpartition(":")
-        hosts.append(host)
-        ports.append(port)
-    return hosts, ports
-
-
-def _capacity(answer: Mapping[str, Any], pool: str, refuse_percent: int) -> _Capacity:
-    """The pool's share of ``ceph df detail``: it ends at the quota, the fullest OSD, or our own limit."""
-    now = time.monotonic()
-    stats = next((each["stats"] for each in answer["pools"] if each["name"] == pool), None)
-    if not answer["stats"]["total_bytes"] or stats is None:
-        return _Capacity(0, 0, is_full=False, asked_at=now)
-    stored, quota, objects = stats["stored"], stats["quota_bytes"], stats["quota_objects"]
-    total = stored + stats["max_avail"]
-    if quota:
-        total = min(total, quota)
-    limit = refuse_percent / 100
-    is_full = (
-        stats["max_avail"] == 0
-        or answer["stats"]["total_used_raw_ratio"] >= limit
-        or bool(quota and stored >= quota * limit)
-        or bool(objects and stats["objects"] >= objects * limit)
-    )
-    free = 0 if is_full else max(0, int(total * limit) - stored)
-    return _Capacity(total, free, is_full, now)

@@ -34,7 +34,7 @@ _DETAILS = {
 }
 
 
-def detail(row: Row, request: wire.Request) -> dict[str, Any]:
+def detail(row: Row, linker: wire.Linker) -> dict[str, Any]:
     """A message."""
     return {
         "id": row.id,
@@ -44,7 +44,7 @@ def detail(row: Row, request: wire.Request) -> dict[str, Any]:
         "created_at": row.created_at,
         "guaranteed_until": row.expires_at,
         "request_id": row.request_id,
-        "links": request.links("messages", row.id),
+        "links": linker.links(row.id),
         "resource_type": row.resource_type,
         "resource_uuid": row.resource_uuid,
     }

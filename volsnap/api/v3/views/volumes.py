@@ -21,7 +21,8 @@ _VISIBLE_ADMIN_KEYS = ("readonly", "attached_mode")
 class Reader:
     """What the reader of a view may see, found out once for a whole list."""
 
-    request: wire.Request
+    version: int
+    linker: wire.Linker
     is_admin: bool
     sees_host: bool
     sees_project: bool
@@ -32,7 +33,8 @@ def reader(request: wire.Request) -> Reader:
     """The caller as a reader of views."""
     context = request.context
     return Reader(
-        request,
+        request.version,
+        request.linker("volumes"),
         is_admin=context.is_admin,
         sees_host=context.can(policies.HOST_ATTRIBUTE),
         sees_project=context.can(policies.TENANT_ATTRIBUTE),
@@ -40,14 +42,13 @@ def reader(request: wire.Request) -> Reader:
     )
 
 
-def summary(row: Row, request: wire.Request) -> View:
+def summary(row: Row, linker: wire.Linker) -> View:
     """What the short list has."""
-    return {"id": row.id, "name": row.name, "links": request.links("volumes", row.id)}
+    return {"id": row.id, "name": row.name, "links": linker.links(row.id)}
 
 
 def detail(row: Row, who: Reader) -> View:
     """What the answer to a change has: all of the volume, nothing of where and whose it is."""
-    request = who.request
     view = {
         "id": row.id,
         "status": row.status,
@@ -61,18 +62,18 @@ def detail(row: Row, who: Reader) -> View:
         "snapshot_id": row.snapshot_id,
         "source_volid": row.source_volid,
         "metadata": serializer.embed(_visible_metadata(row)),
-        "links": request.links("volumes", row.id),
+        "links": who.linker.links(row.id),
         "user_id": row.user_id,
         "bootable": "true" if row.bootable else "false",
         "encrypted": row.encrypted,
         "replication_status": None,
         "consistencygroup_id": None,
         "multiattach": row.multiattach,
-        "attachments": [],
+        "attachments": (),
         "migration_status": None,
     }
-    if request.version >= microversions.GROUP_ID:
-        _add_newer(view, row, request.version, is_admin=who.is_admin)
+    if who.version >= microversions.GROUP_ID:
+        _add_newer(view, row, who.version, is_admin=who.is_admin)
     return view
 
 
@@ -93,7 +94,8 @@ def full(row: Row, who: Reader) -> View:
 
 def summaries(rows: Iterable[Row], request: wire.Request) -> list[View]:
     """The short list."""
-    return [summary(row, request) for row in rows]
+    linker = request.linker("volumes")
+    return [summary(row, linker) for row in rows]
 
 
 def details(rows: Iterable[Row], request: wire.Request) -> list[View]:
