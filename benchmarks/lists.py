@@ -87,7 +87,7 @@ def seed(server: Server, rows: int) -> None:
                         "size_gib": 1,
                         "name": f"snapshot {number}",
                         "description": None,
-                        "metadata": '{"number":"%d"}' % number,
+                        "metadata": f'{{"number":"{number}"}}',
                         "progress": "100%",
                         "consumes_quota": True,
                         "backend": backend,

@@ -95,6 +95,12 @@ class LvmBackend(Backend):
         # lvcreate -s makes the COW area as a plain volume first, and joins it to its origin then
         self.make_foreign_volume(snapshot_name(snapshot.id), 8 * units.MIB)
 
+    def _devices(self) -> list[str]:
+        """The group's active devices besides the pool's, told by the kernel: far cheaper than a report."""
+        mine = f"{VG.replace('-', '--')}-"
+        names = [path.read_text().strip() for path in pathlib.Path("/sys/block").glob("dm-*/dm/name")]
+        return [name for name in names if name.startswith(mine) and not name.startswith(mine + POOL)]
+
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:
         """Thick: no free extent. Thin: data in the pool up to 90 %."""
@@ -133,6 +139,8 @@ class LvmBackend(Backend):
             command("vgrename", "elsewhere", VG)
 
     def reset(self) -> None:
+        if not self._devices():
+            return
         names = self.object_names() - {POOL}
         for _ in range(3):
             if not names:

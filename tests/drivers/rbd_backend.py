@@ -29,7 +29,7 @@ class RbdBackend(backends.Backend):
     """One pool of a cluster that lives as long as the tests."""
 
     name = "rbd"
-    volume_bytes = 16 * MIB
+    volume_bytes = 32 * MIB
     deadline_s = DEADLINE_S
 
     def __init__(self, cluster: lab.Cluster) -> None:

@@ -161,7 +161,7 @@ import sys, threading
 from volsnap.volume.drivers import base, rbd
 conf, what, volume_id, *ids = sys.argv[1:]
 driver = rbd.RbdDriver(rbd.RbdSettings("volumes", rbd_ceph_conf=conf, rbd_deadline_s=8))
-volume = base.VolumeRef(volume_id, 16 << 20)
+volume = base.VolumeRef(volume_id, 32 << 20)
 driver.find_volume(volume_id)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -369,6 +369,50 @@ def test_a_clone_that_crashed(backend: "RbdBackend") -> None:
     assert backend.object_names() == {name}
 
 
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("ends_by", ["repeat", "discard"])
+def test_a_rename_that_was_killed(backend: "RbdBackend", is_listed: bool, ends_by: str) -> None:
+    """librbd's rename stopped before or after it turned the directory's entry: both names open the whole volume.
+
+    A repeated clone ends it, and discarding "the leftover" does not remove the volume.
+    """
+    source = scenario.new_volume(backend, "v1")
+    clone = scenario.volume_ref(backend)
+    backend.driver.clone_volume(source, clone)
+    name = base.volume_name(clone.id)
+    half, kept = f"{name}.new", f"rbd_id.{name}"
+    if is_listed:
+        backend._rbd.rename(backend.ioctx, name, half)
+        kept = f"rbd_id.{half}"
+    other = f"rbd_id.{name}" if is_listed else f"rbd_id.{half}"
+    backend.ioctx.write_full(other, backend.ioctx.read(kept))
+    assert backend.driver.find_volume(clone.id) is not None
+    if ends_by == "repeat":
+        backend.driver.clone_volume(source, clone)
+    else:
+        backend.driver.discard(base.StorageObject(half, 0, volume_id=clone.id, leftover=True))
+    scenario.assert_volume(backend, clone, "v1")
+    listed = {item.name for item in backend.driver.inventory() if not item.is_snapshot}
+    assert listed == {name, base.volume_name(source.id)}
+    with pytest.raises(Exception, match="errno 2"):
+        backend.ioctx.stat(f"rbd_id.{half}")
+
+
+def test_the_same_clone_from_many_threads(backend: "RbdBackend") -> None:
+    """A duplicate delivery: no call removes what another one makes; some are told to come again."""
+    source = scenario.new_volume(backend, "v1")
+    clone = scenario.volume_ref(backend)
+
+    def make(number: int) -> None:
+        with contextlib.suppress(base.Unavailable):
+            backend.driver.clone_volume(source, clone)
+
+    _each(make, list(range(THREADS)))
+    backend.driver.clone_volume(source, clone)
+    scenario.assert_volume(backend, clone, "v1")
+    assert not [item for item in backend.driver.inventory() if item.leftover]
+
+
 def test_large_and_empty(backend: "RbdBackend") -> None:
     """1 TiB with 4 KiB of data: diff and extents take a second or two, not twenty."""
     volume = base.VolumeRef(str(uuid.uuid4()), TIB)
@@ -397,20 +441,24 @@ def test_an_old_cluster_without_a_manager(tmp_path: pathlib.Path, backend: "RbdB
     from tests.labs import ceph as lab
 
     options = lab.Options(min_compat_client="jewel")
-    with lab.cluster(tmp_path / "old", options) as cluster:
-        with _driver(backend, rbd_ceph_conf=str(cluster.conf), rbd_pool="vms") as driver:
-            with pytest.raises(base.Unavailable, match="set-require-min-compat-client mimic"):
-                driver.check()
-            cluster.mon("osd set-require-min-compat-client", version="mimic")
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(lab.cluster(tmp_path / "old", options))
+        driver = stack.enter_context(_driver(backend, rbd_ceph_conf=str(cluster.conf), rbd_pool="vms"))
+        with pytest.raises(base.Unavailable, match="set-require-min-compat-client mimic"):
             driver.check()
-            assert driver.stats() == base.Stats(0, 0)
-            volume = scenario.volume_ref(backend)
-            driver.create_volume(volume)
-            assert driver.find_volume(volume.id) is not None
-            cluster.mon("osd pool delete", pool="vms", pool2="vms", yes_i_really_really_mean_it=True)
-            for _ in range(2):
-                with pytest.raises(base.Unavailable):
-                    driver.find_volume(volume.id)
+        cluster.mon("osd set-require-min-compat-client", version="mimic")
+        driver.check()
+        assert driver.stats() == base.Stats(0, 0)
+        volume = scenario.volume_ref(backend)
+        driver.create_volume(volume)
+        assert driver.find_volume(volume.id) is not None
+        cluster.mon("osd pool delete", pool="vms", pool2="vms", yes_i_really_really_mean_it=True)
+        end = time.monotonic() + 20
+        with pytest.raises(base.Unavailable):
+            while time.monotonic() < end:  # the OSD learns it a moment later
+                assert driver.find_volume(volume.id) is not None
+        with pytest.raises(base.Unavailable):
+            driver.find_volume(volume.id)
 
 
 def test_the_import_loads_no_librbd() -> None:

@@ -12,7 +12,8 @@ from volsnap.policies import base, enforcer
 
 Strategy = Callable[[wire.Request, enforcer.Enforcer], "context.RequestContext"]
 
-_EVERY_ROLE = ("admin", "member", "reader")
+#: Each role has those behind it, as Keystone sees to it.
+_ROLES = ("admin", "member", "reader")
 _LONGEST = 255
 
 
@@ -36,7 +37,7 @@ def noauth(request: wire.Request, policy: enforcer.Enforcer) -> context.RequestC
     project = project or user
     if not user or len(user) > _LONGEST or len(project) > _LONGEST:
         raise errors.NotAuthenticated
-    roles = tuple(role for role in roles_text.split(",") if role) or _EVERY_ROLE
+    roles = _with_implied([role for role in roles_text.split(",") if role])
     credentials = {"user_id": user, "project_id": project, "roles": roles}
     return context.RequestContext(
         user_id=user,
@@ -46,6 +47,14 @@ def noauth(request: wire.Request, policy: enforcer.Enforcer) -> context.RequestC
         policy=policy,
         request_id=request.request_id,
     )
+
+
+def _with_implied(roles: list[str]) -> tuple[str, ...]:
+    """The roles and what they imply; every role for who names none."""
+    if not roles:
+        return _ROLES
+    highest = min((_ROLES.index(role) for role in roles if role in _ROLES), default=len(_ROLES))
+    return tuple(dict.fromkeys([*roles, *_ROLES[highest:]]))
 
 
 def hand_out_token(request: wire.Request) -> wire.Response:

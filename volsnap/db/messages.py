@@ -10,6 +10,7 @@ from volsnap.db.engine import Connection, Row
 from volsnap.db.models import messages
 
 _C = messages.c
+_LISTING = page.Listing(sa.select(messages), messages)
 
 
 def create(conn: Connection, row: Mapping[str, Any]) -> None:
@@ -27,8 +28,7 @@ def find(conn: Connection, message_id: str, *, project_id: str | None = None) ->
 
 def list_page(conn: Connection, filters: page.Filters, wanted: page.Page) -> Sequence[Row]:
     """One page of messages."""
-    query = sa.select(messages).where(*page.conditions(conn, messages, filters))
-    return page.fetch(conn, query, messages, wanted)
+    return _LISTING.fetch(conn, filters, wanted)
 
 
 def delete(conn: Connection, message_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Metadata columns: a canonical JSON object of strings in a text column.
 
 Canonical means sorted keys and no spaces, as :func:`dump` writes it. That makes "has this pair" an exact substring
-test on every database (:func:`has_pair`): a quotation mark inside a key or value is escaped, so ``"key":"value"`` can
+test on every database (:func:`holds`): a quotation mark inside a key or value is escaped, so ``"key":"value"`` can
 only stand where a pair stands.
 """
 
@@ -24,11 +24,15 @@ def load(text: str) -> dict[str, str]:
     return items
 
 
-def has_pair(conn: sa.Connection, column: sa.ColumnElement[str], key: str, value: str) -> sa.ColumnElement[bool]:
-    """SQL that is true where ``column`` holds ``key`` with exactly ``value``."""
-    pair = dump({key: value})[1:-1]
-    if conn.dialect.name == "postgresql":
-        return sa.func.strpos(column, pair) > 0
-    if conn.dialect.name == "sqlite":
-        return sa.func.instr(column, pair) > 0
-    return sa.func.instr(sa.func.binary(column), pair) > 0
+def pair(key: str, value: str) -> str:
+    """What stands in the text of every object that has ``key`` with exactly ``value``."""
+    return dump({key: value})[1:-1]
+
+
+def holds(dialect: str, column: sa.ColumnElement[str], wanted: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """SQL that is true where ``column`` holds the :func:`pair` ``wanted``; exact in case, unlike LIKE."""
+    if dialect == "postgresql":
+        return sa.func.strpos(column, wanted) > 0
+    if dialect == "sqlite":
+        return sa.func.instr(column, wanted) > 0
+    return sa.func.instr(sa.func.binary(column), wanted) > 0

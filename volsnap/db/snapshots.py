@@ -1,5 +1,6 @@
 """Queries on snapshots."""
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ _FIND_WITH_VOLUME = (
     .where(_C.id == sa.bindparam("row_id"))
 )
 _INSERT = sa.insert(snapshots)
+_IN_ZONE = sa.select(volumes.c.id).where(volumes.c.availability_zone == sa.bindparam("zone"))
+_LISTING = page.Listing(sa.select(snapshots), snapshots)
+_LISTING_IN_ZONE = page.Listing(sa.select(snapshots).where(_C.volume_id.in_(_IN_ZONE)), snapshots)
 _OWN = _C.status.in_(sa.bindparam("sources", expanding=True))
 _SETTLE = (
     sa.update(snapshots)
@@ -51,21 +55,14 @@ def find_with_volume(conn: Connection, snapshot_id: str) -> Row | None:
 
 def list_page(conn: Connection, filters: page.Filters, wanted: page.Page) -> Sequence[Row]:
     """One page of snapshots; ``availability_zone`` filters by the volume's."""
-    filters, zone = _without_zone(filters)
-    query = sa.select(snapshots).where(*page.conditions(conn, snapshots, filters))
-    if zone is not None:
-        query = query.where(_in_zone(zone))
-    return page.fetch(conn, query, snapshots, wanted)
+    listing, filters, values = _listing(filters)
+    return listing.fetch(conn, filters, wanted, **values)
 
 
 def count(conn: Connection, filters: page.Filters) -> int:
     """How many snapshots ``filters`` select."""
-    filters, zone = _without_zone(filters)
-    query = sa.select(sa.func.count()).select_from(snapshots)
-    query = query.where(*page.conditions(conn, snapshots, filters))
-    if zone is not None:
-        query = query.where(_in_zone(zone))
-    return conn.execute(query).scalar_one()
+    listing, filters, values = _listing(filters)
+    return listing.count(conn, filters, **values)
 
 
 def of_volume(conn: Connection, volume_id: str) -> Sequence[Row]:
@@ -122,13 +119,10 @@ def _changed(conn: Connection, statement: sa.Update) -> bool:
     return conn.execute(statement).rowcount == 1
 
 
-def _without_zone(filters: page.Filters) -> tuple[page.Filters, object | None]:
+def _listing(filters: page.Filters) -> tuple[page.Listing, page.Filters, dict[str, object]]:
+    """The list that serves ``filters``, and what is left of them: the zone is the volume's, not a column here."""
     if "availability_zone" not in filters.equal:
-        return filters, None
+        return _LISTING, filters, {}
     equal = dict(filters.equal)
     zone = equal.pop("availability_zone")
-    return page.Filters(equal, filters.like, filters.times, filters.metadata), zone
-
-
-def _in_zone(zone: object) -> sa.ColumnElement[bool]:
-    return _C.volume_id.in_(sa.select(volumes.c.id).where(volumes.c.availability_zone == zone))
+    return _LISTING_IN_ZONE, dataclasses.replace(filters, equal=equal), {"zone": zone}

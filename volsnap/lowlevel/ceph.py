@@ -453,6 +453,11 @@ class Session:
         self._rbd.rename(self._ioctx, old, new)
 
     @_door
+    def drop_name(self, name: str) -> None:
+        """Remove what maps a name to an image id, and nothing else: half of a rename that was killed."""
+        self._ioctx.remove_object(f"rbd_id.{name}")
+
+    @_door
     def image_names(self) -> list[str]:
         return [str(name) for name in self._rbd.list(self._ioctx)]
 

@@ -69,9 +69,10 @@ def reason(error: runner.CommandError) -> Reason:
 
 
 class LvKind(enum.Enum):
-    """What a logical volume is; the first letter of ``lv_attr`` and, for V, nothing else."""
+    """What a logical volume is: the first letter of ``lv_attr``."""
 
-    PLAIN = "plain"
+    PLAIN = "plain volume"
+    ORIGIN = "volume with thick snapshots"
     THICK_SNAPSHOT = "thick snapshot"
     THIN = "thin volume"
     THIN_POOL = "thin pool"
@@ -80,7 +81,7 @@ class LvKind(enum.Enum):
 
 _KINDS = {
     "-": LvKind.PLAIN,
-    "o": LvKind.PLAIN,
+    "o": LvKind.ORIGIN,
     "s": LvKind.THICK_SNAPSHOT,
     "S": LvKind.THICK_SNAPSHOT,
     "V": LvKind.THIN,

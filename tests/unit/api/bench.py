@@ -50,8 +50,7 @@ def _measure(made: client.Client, url: str) -> float:
 def _fill(database: Database) -> str:
     volumes = [_row(f"v{number}") for number in range(_ROWS)]
     snapshots: list[dict[str, Any]] = [
-        {**_row(f"s{number}"), "volume_id": volumes[number]["id"], "progress": "100%"}
-        for number in range(_ROWS)
+        {**_row(f"s{number}"), "volume_id": volumes[number]["id"], "progress": "100%"} for number in range(_ROWS)
     ]
     extra = {"availability_zone": "nova"}
     with database.write() as conn:

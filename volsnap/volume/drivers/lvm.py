@@ -244,16 +244,24 @@ class LvmDriver(base.Driver):
             with self._serial():
                 self._lvm.add_tags(pending[0], name)
         if item.size_bytes < size:
-            with self._serial():
-                self._lvm.deactivate(name)  # LVM extends an origin only while it is inactive
-                try:
-                    self._lvm.extend(name, size)
-                finally:
-                    self._lvm.activate(name)
+            with self._serial(), self._inactive(item):
+                self._lvm.extend(name, size)
         start = int(pending[0].removeprefix(_ZERO_TAG))
         blockdev.zero(self._path(name), start, max(size, item.size_bytes) - start, base.no_progress)
         with self._serial():
             self._lvm.delete_tags(pending[0], name)
+
+    @contextlib.contextmanager
+    def _inactive(self, item: lvm.LogicalVolume) -> Iterator[None]:
+        """LVM extends the origin of thick snapshots only while it is inactive."""
+        if item.kind is not lvm.LvKind.ORIGIN:
+            yield
+            return
+        self._lvm.deactivate(item.name)
+        try:
+            yield
+        finally:
+            self._lvm.activate(item.name)
 
     def clone_volume(
         self,
@@ -586,7 +594,7 @@ class LvmDriver(base.Driver):
         target = base.volume_name(volume.id)
         with self._serial(), _translated():
             item = self._adoptable(name, target)
-            if item.kind not in (lvm.LvKind.PLAIN, lvm.LvKind.THIN):
+            if item.kind not in (lvm.LvKind.PLAIN, lvm.LvKind.ORIGIN, lvm.LvKind.THIN):
                 raise base.NotFound(f"{name} is a {item.kind.value}, not a volume")
             if item.name != target:
                 self._lvm.rename(name, target)
@@ -755,15 +763,23 @@ class LvmDriver(base.Driver):
                 self._extend_cow(cut.name, device.size_bytes, fill.total_bytes, wanted)
 
     def _pool_device(self) -> devmapper.Device:
-        name = devmapper.lvm_device_name(self._vg, self._settings.pool) + "-tpool"
-        device = devmapper.find(name)
-        if device is None:  # not active before its first volume
+        device = self._find_pool()
+        if device is None:
             with self._serial():
                 self._lvm.activate(self._settings.pool)
-            device = devmapper.find(name)
+            device = self._find_pool()
         if device is None:
             raise base.Unavailable(f"lvm_thin_pool: {self._vg}/{self._settings.pool} is not active")
         return device
+
+    def _find_pool(self) -> devmapper.Device | None:
+        """LVM calls it ``-tpool`` once the pool has a volume, and by the plain name before."""
+        for suffix in ("-tpool", ""):
+            name = devmapper.lvm_device_name(self._vg, self._settings.pool) + suffix
+            device = devmapper.find(name)
+            if device and device.kind == "thin-pool":
+                return device
+        return None
 
     def _refuse_when_full(self, more_bytes: int) -> None:
         pool = self._pool_device()

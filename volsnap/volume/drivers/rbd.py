@@ -37,20 +37,7 @@ T = TypeVar("T")
 
 #: Clients older than mimic cannot open clones of format 2; a cluster that still admits them refuses to make any.
 _OLD_RELEASES = frozenset(
-    (
-        "argonaut",
-        "bobtail",
-        "cuttlefish",
-        "dumpling",
-        "emperor",
-        "firefly",
-        "giant",
-        "hammer",
-        "infernalis",
-        "jewel",
-        "kraken",
-        "luminous",
-    )
+    "argonaut bobtail cuttlefish dumpling emperor firefly giant hammer infernalis jewel kraken luminous".split()  # noqa: SIM905
 )
 _INVENTORY_CHUNK = 32
 _PURGES_AT_ONCE = 4
@@ -102,6 +89,9 @@ class RbdDriver(base.Driver):
         #: Trashed images that could not be purged yet, and when to try again; guarded by the lock.
         self._purge_after: dict[str, float] = {}
         self._purge_lock = threading.Lock()
+        #: Volumes that a call makes or deletes now; guarded by the lock.
+        self._in_work: set[str] = set()
+        self._in_work_lock = threading.Lock()
         self._hosts: tuple[list[str], list[str]] | None = None
 
     def check(self) -> None:
@@ -120,7 +110,12 @@ class RbdDriver(base.Driver):
 
     def create_volume(self, volume: base.VolumeRef) -> base.VolumeFact:
         self._require_space()
-        return self._run(lambda session: rbd_pool.create_volume(session, volume))
+
+        def create(session: ceph.Session) -> base.VolumeFact:
+            with self._alone(volume.id):
+                return rbd_pool.create_volume(session, volume)
+
+        return self._run(create)
 
     def delete_volume(self, volume: base.VolumeRef) -> None:
         self._delete_image(base.volume_name(volume.id))
@@ -141,7 +136,13 @@ class RbdDriver(base.Driver):
         progress: base.Progress = base.no_progress,
     ) -> base.VolumeFact:
         self._require_space()
-        return self._run_long(lambda session, report: self._clone_volume(session, report, source, volume), progress)
+
+        def clone(session: ceph.Session, report: ceph.Report) -> base.VolumeFact:
+            with self._alone(volume.id):
+                rbd_pool.finish_rename(session, volume.id)
+                return self._clone_volume(session, report, source, volume)
+
+        return self._run_long(clone, progress)
 
     def _clone_volume(
         self,
@@ -178,8 +179,10 @@ class RbdDriver(base.Driver):
         origin, name = base.volume_name(snapshot.volume.id), base.snapshot_name(snapshot.id)
 
         def create(session: ceph.Session, report: ceph.Report) -> base.VolumeFact:
-            fact = rbd_pool.find_matching(session, volume)
-            return fact or self._clone(session, report, origin, name, volume)
+            with self._alone(volume.id):
+                rbd_pool.finish_rename(session, volume.id)
+                fact = rbd_pool.find_matching(session, volume)
+                return fact or self._clone(session, report, origin, name, volume)
 
         return self._run_long(create, progress)
 
@@ -208,13 +211,34 @@ class RbdDriver(base.Driver):
         with session.reading(name) as made:
             return base.VolumeFact(volume.id, made.size_bytes())
 
+    @contextlib.contextmanager
+    def _alone(self, volume_id: str) -> Iterator[None]:
+        """No two calls make or delete one volume: the second would take the first one's work for half a volume.
+
+        Held in the worker thread, so that it also covers a call whose caller has given up. Between processes the
+        caller's leases do the same.
+        """
+        with self._in_work_lock:
+            if volume_id in self._in_work:
+                raise base.Unavailable(f"another call works on volume {volume_id} now")
+            self._in_work.add(volume_id)
+        try:
+            yield
+        finally:
+            with self._in_work_lock:
+                self._in_work.discard(volume_id)
+
     def find_volume(self, volume_id: str) -> base.VolumeFact | None:
         return self._run(lambda session: rbd_pool.find_volume(session, volume_id))
 
     # --------------------------------------------------------------------------- delete and purge
 
     def _delete_image(self, name: str) -> None:
-        image_id = self._run(lambda session: rbd_pool.trash_image(session, name))
+        def trash(session: ceph.Session) -> str | None:
+            with self._alone(name.removeprefix("volume-").removesuffix(".new")):
+                return rbd_pool.trash_image(session, name)
+
+        image_id = self._run(trash)
         if image_id is None:
             return
         with self._purge_lock:

@@ -70,11 +70,28 @@ def create_volume(session: ceph.Session, volume: base.VolumeRef) -> base.VolumeF
     return fact
 
 
+def finish_rename(session: ceph.Session, volume_id: str) -> bool:
+    """Whether the working name leads to the whole volume too; then the rename that was killed is ended.
+
+    librbd first makes the new name, then turns the directory's entry, then removes the old name. In between both names
+    open the same image, and removing "the leftover" would remove the volume.
+    """
+    name, half = base.volume_name(volume_id), f"{base.volume_name(volume_id)}.new"
+    with if_there(session.reading(name)) as whole, if_there(session.reading(half)) as rest:
+        if whole is None or rest is None or whole.image_id() != rest.image_id():
+            return False
+    if half in session.image_names():
+        session.drop_name(name)
+        session.rename(half, name)
+    else:
+        session.drop_name(half)
+    return True
+
+
 def remove_halves(session: ceph.Session, volume_id: str) -> None:
     """What a killed create leaves: a name whose image has no header, or a clone under its working name.
 
-    The third case is a rename that was killed: both names lead to the same image. Removing it by either name is right,
-    because that name is only given away when ``find_volume`` said there is no whole one.
+    Only when ``find_volume`` said that there is no whole one, and when no other call is making it.
     """
     for name in (f"{base.volume_name(volume_id)}.new", base.volume_name(volume_id)):
         with contextlib.suppress(ceph.NotFound):
@@ -97,6 +114,8 @@ def clone_depth(session: ceph.Session, image: ceph.Image) -> int:
 def trash_image(session: ceph.Session, name: str) -> str | None:
     """Mark it as deleted and move it to the trash; its id, or None when there is (or was) only half of it."""
     ours = VOLUME.fullmatch(name)
+    if ours and finish_rename(session, ours[1]) and ours[2]:
+        return None
     with if_there(session.image(name)) as image:
         if image is None:
             if ours:
