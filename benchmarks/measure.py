@@ -14,6 +14,8 @@ from typing import Any
 
 from tests.labs.server import Server
 
+Work = Callable[[], Any]
+
 
 class Client:
     """One keep-alive connection, as a real client has."""

@@ -19,7 +19,7 @@ FILE = pathlib.Path(__file__).parent / "differences.yaml"
 KINDS = {
     "cinder-fault": "Cinder answers wrongly; volsnap answers what the request deserves",
     "better": "volsnap says more or does it sooner",
-    "backend": "What depends on the backend or on the configuration",
+    "backend": "What depends on the backend, the configuration or the moment",
     "not-yet": "volsnap does not do it yet",
 }
 

@@ -31,6 +31,8 @@ class RbdBackend(backends.Backend):
     name = "rbd"
     volume_bytes = 32 * MIB
     deadline_s = DEADLINE_S
+    #: A cut takes 30 ms and a delete as long, one after the other; the 200 are in test_rbd_only.
+    many = 100
 
     def __init__(self, cluster: lab.Cluster) -> None:
         self.cluster = cluster

@@ -31,12 +31,14 @@ TIMEOUT_S = 10.0
 #: The limit on a request's body, Cinder's own.
 MAX_BODY_BYTES = 114_688
 NOPE = "00000000-0000-0000-0000-00000000dead"
+#: What an error of this status is called, Cinder's names.
 FAULTS = {
     400: "badRequest",
     401: "unauthorized",
     404: "itemNotFound",
     405: "badMethod",
     406: "computeFault",
+    412: "computeFault",
     413: "overLimit",
     415: "badMediaType",
 }
@@ -118,6 +120,14 @@ def _metadata(name: str, metadata: Any, word: str, noun: str = "snapshots/{S}") 
 def _version(name: str, version: str, word: str, status: int = 400) -> Bad:
     headers = {"OpenStack-API-Version": version}
     return Bad(f"version {name}", "GET", "/v3/{P}/snapshots", None, word, status, headers)
+
+
+def _quota(name: str, quota_set: Any, word: str) -> Bad:
+    return Bad(f"quota {name}", "PUT", "/v3/{P}/os-quota-sets/{P}", {"quota_set": quota_set}, word)
+
+
+def _service(name: str, body: Any, word: str, status: int = 400) -> Bad:
+    return Bad(f"service {name}", "PUT", "/v3/{P}/os-services/disable", body, word, status)
 
 
 def _path(name: str, method: str, path: str, status: int = 404) -> Bad:
@@ -348,7 +358,13 @@ ACTIONS = [
     _volume_action("readonly is no boolean", {"os-update_readonly_flag": {"readonly": "zz"}}, "readonly"),
     _volume_action("revert to no snapshot", {"revert": {}}, "snapshot"),
     _volume_action("revert to an unknown snapshot", {"revert": {"snapshot_id": NOPE}}, "snapshot"),
+    _volume_action("revert to a list", {"revert": {"snapshot_id": ["{S}"]}}, "snapshot_id"),
+    _volume_action("reset to an unknown attachment", {"os-reset_status": {"attach_status": "zz"}}, "zz"),
+    _volume_action("reset to an unknown migration", {"os-reset_status": {"migration_status": "zz"}}, "zz"),
     _volume_action("connection without a connector", {"os-initialize_connection": {}}, "connector"),
+    _volume_action("connection of a word", {"os-initialize_connection": {"connector": "x"}}, "connector"),
+    _volume_action("connection of a list", {"os-initialize_connection": {"connector": []}}, "connector"),
+    _volume_action("end of no connection", {"os-terminate_connection": {}}, "connector"),
 ]
 
 METADATA = [
@@ -389,6 +405,15 @@ METADATA = [
     ),
     Bad("metadata no key", "PUT", "/v3/{P}/snapshots/{S}/metadata/a", {"meta": {}}, "meta"),
     Bad(
+        "metadata of another state",
+        "PUT",
+        "/v3/{P}/volumes/{V}/metadata",
+        {"metadata": {"a": "b"}},
+        "If-Match",
+        412,
+        {"If-Match": '"other"'},
+    ),
+    Bad(
         "metadata of nothing",
         "POST",
         f"/v3/{{P}}/snapshots/{NOPE}/metadata",
@@ -397,6 +422,31 @@ METADATA = [
         404,
     ),
     Bad("metadata key unknown", "DELETE", "/v3/{P}/snapshots/{S}/metadata/zz", None, "zz", 404),
+]
+
+QUOTAS_AND_SERVICES = [
+    _quota("is below -1", {"snapshots": -5}, "snapshots"),
+    _quota("is a word", {"snapshots": "x"}, "snapshots"),
+    _quota("is empty", {"gigabytes": ""}, "gigabytes"),
+    _quota("is a fraction", {"volumes": 1.5}, "volumes"),
+    _quota("is true", {"volumes": True}, "volumes"),
+    _quota("is null", {"volumes": None}, "volumes"),
+    _quota("is a list", {"volumes": [1]}, "volumes"),
+    _quota("is 2^31", {"volumes": 2**31}, "volumes"),
+    _quota("is 2^63", {"volumes": 2**63}, "volumes"),
+    _quota("is 10^30", {"volumes": 10**30}, "volumes"),
+    _quota("of nothing known", {"foo": 1}, "foo"),
+    _quota("of one known and one unknown", {"volumes": 5, "foo": 1}, "foo"),
+    _quota("of one good and one bad", {"volumes": 5, "snapshots": "x"}, "snapshots"),
+    _quota("with a null byte", {"volumes\0": 1}, "quota"),
+    _quota("set is empty", {}, "quota_set"),
+    _quota("set is null", None, "quota_set"),
+    _quota("set is a list", [], "quota_set"),
+    _service("without a name", {}, "host"),
+    _service("without a binary", {"host": "x"}, "binary"),
+    _service("name is a number", {"binary": "cinder-volume", "host": 1}, "host"),
+    _service("name of 256 characters", {"binary": "cinder-volume", "host": "h" * 256}, "host"),
+    _service("unknown", {"binary": "cinder-volume", "host": "nowhere@none"}, "nowhere@none", 404),
 ]
 
 QUERIES = [
@@ -459,6 +509,8 @@ PATHS = [
     _path("unknown noun", "GET", "/v3/{P}/nope"),
     _path("other version", "GET", "/v2/{P}/snapshots"),
     _path("project that is none", "GET", "/v3/zzz/snapshots"),
+    Bad("path cascade is no boolean", "DELETE", "/v3/{P}/volumes/{V}?cascade=zz", None, "cascade"),
+    Bad("path nobody", "POST", "/v3/{P}/snapshots", {}, "X-Auth-Token", 401, {"X-Auth-Token": ":"}),
     Bad("path other project", "GET", f"/v3/{'2' * 32}/snapshots", None, "url"),
     Bad("path volume with snapshots", "DELETE", "/v3/{P}/volumes/{V}", None, "snapshots"),
 ]
@@ -469,6 +521,7 @@ BAD = [
     *RAW_BODIES,
     *ACTIONS,
     *METADATA,
+    *QUOTAS_AND_SERVICES,
     *QUERIES,
     *VERSIONS,
     *PATHS,
@@ -732,6 +785,20 @@ def test_odd_name_is_kept(client: Client, name: str) -> None:
     assert client.send("PUT", "/v3/{P}/snapshots/{S}", body).status == http.client.OK
     shown = _json(client.send("GET", "/v3/{P}/snapshots/{S}"))["snapshot"]
     assert (shown["name"], shown["description"]) == (name, name)
+
+
+def test_last_of_two_equal_keys_counts(client: Client) -> None:
+    """JSON leaves it open and so do we: the last one wins, as in Cinder."""
+    body = b'{"snapshot": {"name": "first", "name": "second"}}'
+    assert _json(client.send("PUT", "/v3/{P}/snapshots/{S}", body))["snapshot"]["name"] == "second"
+
+
+def test_etag_is_understood_with_and_without_quotes(client: Client) -> None:
+    path = "/v3/{P}/volumes/{V}/metadata"
+    for dress in ('"{}"', "{}", '"other", "{}"'):
+        etag = client.send("GET", path).headers["ETag"].strip('"')
+        answer = client.send("POST", path, {"metadata": {"a": dress}}, {"If-Match": dress.format(etag)})
+        assert answer.status == http.client.OK, dress
 
 
 def test_snapshot_is_found_by_its_odd_name(client: Client) -> None:

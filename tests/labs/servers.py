@@ -8,13 +8,16 @@ A server is known by the pid files in its folder, so that another process may st
 """
 
 import argparse
+import atexit
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -322,6 +325,16 @@ def servers(folder: pathlib.Path) -> Iterator[Servers]:
         yield both.start()
     finally:
         both.stop()
+
+
+@functools.cache
+def shared() -> Servers:
+    """Both, started at the first call and stopped with the process: what the tests of one run share."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="volsnap-servers-"))
+    both = Servers(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(both.stop)
+    return both.start()
 
 
 def main(argv: Sequence[str] | None = None, out: Any = None) -> None:

@@ -124,6 +124,9 @@ def _discover(request: wire.Request, serve: Next) -> wire.Response:
         return versions.redirect(request)
     if request.path in ("", "/"):
         return _negotiate(request, functools.partial(_only_get, answer=versions.index))
+    if request.path == "/v3/":
+        # Cinder's noauth asks for a token here; keystoneauth, and so the openstack command, then finds no versions.
+        return _negotiate(request, functools.partial(_only_get, answer=versions.show))
     if request.path.startswith("/v3/"):
         return serve(request)
     raise errors.RouteNotFound
@@ -161,8 +164,6 @@ def _only_get(request: wire.Request, answer: Next) -> wire.Response:
 
 def _route(request: wire.Request, table: routes.Table) -> wire.Response:
     segments = request.path.split("/")[2:]
-    if segments == [""]:
-        return _only_get(request, versions.show)
     project = ""
     if not table.knows(segments[0].removesuffix(".json")):
         project, segments = segments[0], segments[1:]

@@ -22,6 +22,9 @@ Row = sa.Row[*tuple[Any, ...]]
 
 _BUSY_TIMEOUT_MS = 15_000
 
+#: What SQLAlchemy raises when the server is away, a connection broke, or none was free for half a minute.
+_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+
 
 def now() -> str:
     """The present time as the tables keep it."""
@@ -59,7 +62,7 @@ class Database:
         try:
             with self._reader.connect() as conn:
                 yield conn
-        except exc.OperationalError as err:
+        except _AWAY as err:
             raise exception.ServiceUnavailable(reason="The database does not answer; try again later.") from err
 
     @contextlib.contextmanager
@@ -71,7 +74,7 @@ class Database:
         try:
             with self._writer_turn, self.engine.begin() as conn:
                 yield conn
-        except exc.OperationalError as err:
+        except _AWAY as err:
             raise exception.ServiceUnavailable(reason="The database does not answer; try again later.") from err
 
     def close(self) -> None:

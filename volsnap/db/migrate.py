@@ -33,6 +33,7 @@ def upgrade(database: Database) -> bool:
         _run(conn)
         if volume_types.find_by_name(conn, DEFAULT_TYPE) is None:
             volume_types.create(conn, str(uuid.uuid4()), DEFAULT_TYPE, "Default Volume Type")
+        _let_others(conn)
     return True
 
 
@@ -42,6 +43,13 @@ def _one_at_a_time(conn: Connection) -> None:
         conn.execute(sa.text("SELECT pg_advisory_xact_lock(7340117)"))
     elif conn.dialect.name in ("mysql", "mariadb"):
         conn.execute(sa.text("SELECT GET_LOCK('volsnap-migrate', 60)"))
+
+
+def _let_others(conn: Connection) -> None:
+    """MariaDB's lock belongs to the connection, which the pool keeps."""
+    if conn.dialect.name in ("mysql", "mariadb"):
+        conn.commit()
+        conn.execute(sa.text("SELECT RELEASE_LOCK('volsnap-migrate')"))
 
 
 def _run(conn: Connection) -> None:

@@ -85,10 +85,13 @@ def claim(conn: Connection, row: Row, owner: str, lease_s: float) -> bool:
     return conn.execute(_CLAIM, values).rowcount == 1
 
 
-def renew(conn: Connection, owner: str, lease_s: float) -> None:
-    """Extend every lease of ``owner``."""
-    statement = sa.update(operations).where(_C.lease_owner == owner)
-    conn.execute(statement.values(lease_expires=time.time() + lease_s))
+def renew(conn: Connection, owner: str, operation_ids: Collection[int], lease_s: float) -> set[int]:
+    """Extend the leases of ``owner`` on these operations; returns those it still has."""
+    where = (_C.lease_owner == owner, _C.id.in_(operation_ids))
+    # Rows are locked in the order of their ids, as a claim does: two workers must not wait for each other.
+    held = conn.execute(sa.select(_C.id).where(*where).order_by(_C.id).with_for_update()).scalars().all()
+    conn.execute(sa.update(operations).where(*where).values(lease_expires=time.time() + lease_s))
+    return set(held)
 
 
 def end(conn: Connection, operation_id: int, attempt: int) -> bool:

@@ -16,9 +16,14 @@ def report(conn: Connection, binary: str, host: str, zone: str, stats: str) -> N
     """Record a heartbeat with the service's JSON ``stats``."""
     seen = {"seen_at": time.time(), "updated_at": engine.now(), "stats": stats}
     where = (_C.binary == binary, _C.host == host)
-    if conn.execute(sa.update(services).where(*where).values(**seen)).rowcount == 0:
+    update = sa.update(services).where(*where).values(**seen)
+    if conn.execute(update).rowcount == 0:
         row = {"binary": binary, "host": host, "availability_zone": zone, **seen}
-        conn.execute(sa.insert(services).values(created_at=engine.now(), **row))
+        try:
+            with conn.begin_nested():
+                conn.execute(sa.insert(services).values(created_at=engine.now(), **row))
+        except sa.exc.IntegrityError:  # two processes of one host started at the same time
+            conn.execute(update)
 
 
 def list_all(conn: Connection) -> Sequence[Row]:

@@ -22,6 +22,11 @@ _INSERT = sa.insert(snapshots)
 _IN_ZONE = sa.select(volumes.c.id).where(volumes.c.availability_zone == sa.bindparam("zone"))
 _LISTING = page.Listing(sa.select(snapshots), snapshots)
 _LISTING_IN_ZONE = page.Listing(sa.select(snapshots).where(_C.volume_id.in_(_IN_ZONE)), snapshots)
+#: Statuses that pass; a resource whose work failed never goes back to one of them.
+PASSING = frozenset({"creating", "restoring", "deleting"})
+#: The status to go back to; a resource that never had another has failed to become anything.
+_PREVIOUS = sa.func.coalesce(_C.previous_status, "error")
+_BEFORE = sa.case((_C.status.in_(PASSING), _PREVIOUS), else_=_C.status)
 _OWN = _C.status.in_(sa.bindparam("sources", expanding=True))
 _SETTLE = (
     sa.update(snapshots)
@@ -31,7 +36,7 @@ _SETTLE = (
 _SETTLE_BACK = (
     sa.update(snapshots)
     .where(_C.id == sa.bindparam("row_id"))
-    .values(status=sa.case((_OWN, _C.previous_status), else_=_C.status), updated_at=sa.bindparam("now"))
+    .values(status=sa.case((_OWN, _PREVIOUS), else_=_C.status), updated_at=sa.bindparam("now"))
 )
 
 
@@ -88,7 +93,7 @@ def claim(conn: Connection, snapshot_id: str, sources: Collection[str], status: 
     statement = sa.update(snapshots).where(_C.id == snapshot_id, _C.status.in_(sources))
     return _changed(
         conn,
-        statement.values(status=status, previous_status=_C.status, updated_at=engine.now(), **values),
+        statement.values(status=status, previous_status=_BEFORE, updated_at=engine.now(), **values),
     )
 
 

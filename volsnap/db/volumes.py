@@ -17,6 +17,11 @@ _WITH_TYPE = sa.select(volumes, volume_types.c.name.label("volume_type")).select
 _FIND = _WITH_TYPE.where(_C.id == sa.bindparam("row_id"))
 _INSERT = sa.insert(volumes)
 _LISTING = page.Listing(_WITH_TYPE, volumes)
+#: Statuses that pass; a resource whose work failed never goes back to one of them.
+PASSING = frozenset({"creating", "extending", "reverting", "deleting"})
+#: The status to go back to; a resource that never had another has failed to become anything.
+_PREVIOUS = sa.func.coalesce(_C.previous_status, "error")
+_BEFORE = sa.case((_C.status.in_(PASSING), _PREVIOUS), else_=_C.status)
 _OWN = _C.status.in_(sa.bindparam("sources", expanding=True))
 _SETTLE = (
     sa.update(volumes)
@@ -26,7 +31,7 @@ _SETTLE = (
 _SETTLE_BACK = (
     sa.update(volumes)
     .where(_C.id == sa.bindparam("row_id"))
-    .values(status=sa.case((_OWN, _C.previous_status), else_=_C.status), updated_at=sa.bindparam("now"))
+    .values(status=sa.case((_OWN, _PREVIOUS), else_=_C.status), updated_at=sa.bindparam("now"))
 )
 
 
@@ -98,7 +103,7 @@ def claim(conn: Connection, volume_id: str, sources: Collection[str], status: st
     statement = sa.update(volumes).where(_C.id == volume_id, _C.status.in_(sources))
     return _changed(
         conn,
-        statement.values(status=status, previous_status=_C.status, updated_at=engine.now(), **values),
+        statement.values(status=status, previous_status=_BEFORE, updated_at=engine.now(), **values),
     )
 
 

@@ -186,7 +186,7 @@ class Lvm:
     def activate(self, *names: str) -> None:
         """Make devices, also of thin snapshots that others made with the skip flag; all of the group without names."""
         if names:
-            self._run("lvchange", "-ay", "-K", *(self._lv(name) for name in names))
+            self._run("lvchange", "-y", "-ay", "-K", *(self._lv(name) for name in names))
         else:
             self._run("vgchange", "-ay", self.vg)
 

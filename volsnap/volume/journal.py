@@ -30,6 +30,7 @@ from volsnap.db import engine, messages, operations, snapshots, volumes
 from volsnap.db.engine import Connection, Database, Row
 from volsnap.objects.operation import MOVES, Kind, Move, Resource
 from volsnap.objects.snapshot import SnapshotStatus
+from volsnap.objects.volume import VolumeStatus
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Operation:
 
     id: int
     kind: Kind
+    backend: str
     resource_id: str
     source_id: str | None
     params: Mapping[str, Any]
@@ -169,19 +171,28 @@ class Journal:
 
     # the worker's side
 
-    def claim(self, backend: str, kinds: Collection[Kind], owner: str, limit: int) -> list[Operation]:
-        """Take up to ``limit`` operations that may run now."""
+    def claim(
+        self, backend: str, kinds: Collection[Kind], owner: str, limit: int, besides: Collection[int] = ()
+    ) -> list[Operation]:
+        """Take up to ``limit`` operations that may run now.
+
+        :param besides: operations that the caller still works on, though their leases may have run out.
+        """
         with self._database.read() as conn:
-            rows = operations.ready(conn, backend, kinds, limit)
+            rows = [row for row in operations.ready(conn, backend, kinds, limit) if row.id not in besides]
         if not rows:
             return []
         with self._database.write() as conn:
             return [_operation(row) for row in rows if operations.claim(conn, row, owner, self._lease_s)]
 
-    def renew(self, owner: str) -> None:
-        """Keep the leases of ``owner``; to be called well within ``lease_s``."""
+    def renew(self, owner: str, operation_ids: Collection[int]) -> set[int]:
+        """Keep the leases of ``owner`` on these operations; to be called well within ``lease_s``.
+
+        Only what is really worked on may be named: the lease of anything else must run out. Returns those that are
+        still the owner's.
+        """
         with self._database.write() as conn:
-            operations.renew(conn, owner, self._lease_s)
+            return operations.renew(conn, owner, operation_ids, self._lease_s)
 
     def report(self, operation: Operation, percent: int) -> bool:
         """Record progress; False when the lease was lost and the work should stop."""
@@ -196,7 +207,7 @@ class Journal:
         move = operation.move
         with self._database.write() as conn:
             if not operations.end(conn, operation.id, operation.attempt):
-                return self._fenced(operation)
+                return self._fenced(conn, operation)
             if move.removes:
                 _ROWS[move.resource].delete(conn, operation.resource_id)
             else:
@@ -212,7 +223,7 @@ class Journal:
         """
         with self._database.write() as conn:
             if not operations.end(conn, operation.id, operation.attempt):
-                return self._fenced(operation)
+                return self._fenced(conn, operation)
             _settle(conn, operation, operation.move.failed, **values)
             _tell(conn, operation, reason)
             waiting = _let_go(conn, operation)
@@ -225,24 +236,44 @@ class Journal:
         :param give_up: tell the user now.
         """
         move = operation.move
+        late = (give_up or operation.is_overdue) and move.overdue is not None
         values: dict[str, Any] = {"not_before": time.time() + delay_s, "error": reason}
+        if late and move.undo is not None:
+            values["kind"] = move.undo
         with self._database.write() as conn:
-            if (give_up or operation.is_overdue) and move.overdue is not None:
-                if _overdue(conn, operation, move):
-                    _tell(conn, operation, f"{reason} The service goes on trying.")
-                if move.undo is not None:
-                    values["kind"] = move.undo
             if not operations.release(conn, operation.id, operation.attempt, **values):
-                conn.rollback()
-                self._fenced(operation)
+                self._fenced(conn, operation)
+            elif late and _overdue(conn, operation, move):
+                _tell(conn, operation, f"{reason} The service goes on trying.")
         self._announcer.announce(operation.id)
 
-    def _fenced(self, operation: Operation) -> bool:
+    def hand_back(self, operation: Operation) -> None:
+        """Stop working on it without a result: whoever claims next begins at once."""
+        with self._database.write() as conn:
+            if not operations.release(conn, operation.id, operation.attempt):
+                self._fenced(conn, operation)
+
+    def drop(self, operation: Operation) -> None:
+        """The lease was lost while the work ran: write nothing, but leave nothing behind either."""
+        with self._database.write() as conn:
+            self._fenced(conn, operation)
+
+    def _fenced(self, conn: Connection, operation: Operation) -> bool:
+        """Drop a result that came too late.
+
+        What was *made* too late may be an orphan: another worker made it too, and since then it was deleted, perhaps
+        before our storage call and not after. So it is removed once more; no other object ever has its name.
+        """
         LOG.warning(
             "%s of %s: another worker took it over; this result is dropped",
             operation.kind,
             operation.resource_id,
         )
+        move = operation.move
+        if move.undo is not None:
+            row = _ROWS[move.resource].find(conn, operation.resource_id)
+            if row is None or row.status in _DELETED:
+                operations.create(conn, _undoing(operation, move.undo))
         return False
 
 
@@ -301,11 +332,32 @@ _ACTIONS: Mapping[Kind, str] = {
 }
 
 
+#: Statuses of a resource whose object is, or will be, removed.
+_DELETED = frozenset({VolumeStatus.DELETING, VolumeStatus.ERROR_DELETING})
+
+
+def _undoing(operation: Operation, kind: Kind) -> dict[str, Any]:
+    """The row of a new operation ``kind`` that undoes ``operation``."""
+    return {
+        "kind": kind,
+        "backend": operation.backend,
+        "resource_id": operation.resource_id,
+        "source_id": operation.source_id,
+        "params": orjson.dumps(operation.params).decode(),
+        "project_id": operation.project_id,
+        "user_id": operation.user_id,
+        "request_id": operation.request_id,
+        "deadline": operation.deadline,
+        "created_at": engine.now(),
+    }
+
+
 def _operation(row: Row) -> Operation:
     """The record of a row that was just claimed."""
     return Operation(
         id=row.id,
         kind=Kind(row.kind),
+        backend=row.backend,
         resource_id=row.resource_id,
         source_id=row.source_id,
         params=orjson.loads(row.params),

@@ -37,7 +37,7 @@ class Manager:
             Kind.VOLUME_DISCARD: self._discard_volume,
             Kind.SNAPSHOT_CREATE: self._create_snapshot,
             Kind.SNAPSHOT_DELETE: self._delete_snapshot,
-            Kind.SNAPSHOT_DISCARD: self._delete_snapshot,
+            Kind.SNAPSHOT_DISCARD: self._discard_snapshot,
         }
 
     def copy_kinds(self) -> Collection[Kind]:
@@ -130,6 +130,15 @@ class Manager:
 
     def _delete_snapshot(self, operation: Operation, progress: base.Progress) -> Values:
         snapshot = self._snapshot_ref(operation.resource_id)
+        if snapshot is not None:
+            self.driver.delete_snapshot(snapshot)
+        return {}
+
+    def _discard_snapshot(self, operation: Operation, progress: base.Progress) -> Values:
+        """Remove what a create that was given up, or came too late, may have left; its row may be gone by now."""
+        snapshot = self._snapshot_ref(operation.resource_id)
+        if snapshot is None and operation.source_id is not None:
+            snapshot = base.SnapshotRef(operation.resource_id, base.VolumeRef(operation.source_id, GIB), GIB)
         if snapshot is not None:
             self.driver.delete_snapshot(snapshot)
         return {}

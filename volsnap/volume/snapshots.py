@@ -138,6 +138,9 @@ class Snapshots:
         :raises exception.InvalidStatus: its status, or its group, does not allow it.
         """
         with self._database.write() as conn:
+            # The work names the volume too: without its lock an operation on it could get a later id, be seen first,
+            # and run beside this one.
+            volume_rows.lock(conn, self._get(conn, context, snapshot_id).volume_id)
             snapshot = self._get(conn, context, snapshot_id)
             self.submit_delete(conn, context, snapshot, force=force)
         self._journal.wake(snapshot.backend)

@@ -33,7 +33,45 @@ _CLEANUP = frozenset({Kind.VOLUME_DISCARD, Kind.SNAPSHOT_DISCARD})
 
 
 class LeaseLost(Exception):
-    """Another worker has the operation now: stop, and write nothing."""
+    """Another worker has the operation now, or may have it: stop, and write nothing."""
+
+
+class Interrupted(Exception):
+    """The service ends: stop, and leave the operation to whoever comes next."""
+
+
+class Leases:
+    """The operations that this worker has in work, and until when it is sure to be the only one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[int, float] = {}
+
+    def add(self, operation_id: int, until: float) -> None:
+        """Work begins; ``until`` in monotonic seconds."""
+        with self._lock:
+            self._until[operation_id] = until
+
+    def remove(self, operation_id: int) -> None:
+        """The work ended, whatever came of it: the lease is not renewed any more."""
+        with self._lock:
+            self._until.pop(operation_id, None)
+
+    def ids(self) -> set[int]:
+        """What is in work now."""
+        with self._lock:
+            return set(self._until)
+
+    def extend(self, asked: Collection[int], renewed: Collection[int], until: float) -> None:
+        """The leases on ``renewed`` hold until then; what was ``asked`` for beside them is lost."""
+        with self._lock:
+            for operation_id in self._until.keys() & set(asked):
+                self._until[operation_id] = until if operation_id in renewed else 0.0
+
+    def is_sure(self, operation_id: int) -> bool:
+        """Nobody else can have taken it over yet."""
+        with self._lock:
+            return time.monotonic() < self._until.get(operation_id, 0.0)
 
 
 class Lane:
@@ -92,7 +130,9 @@ class Worker:
             Lane(f"{backend}-cut", cut_threads, frozenset(Kind) - copies),
             Lane(f"{backend}-copy", copy_threads, copies),
         ]
+        self._leases = Leases()
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
         self._bell = threading.Event()
         #: When the first operation that this worker put off falls due (monotonic seconds).
         self._due = float("inf")
@@ -111,12 +151,13 @@ class Worker:
         self._bell.set()
 
     def stop(self) -> None:
-        """Finish what runs, begin nothing; what is left stays in the journal."""
+        """Finish short work, interrupt copies, begin nothing; what is left stays in the journal."""
         self._stopping.set()
         self._bell.set()
         self._claimer.join()
         for lane in self._lanes:
             lane.stop()
+        self._stopped.set()  # leases are kept until the last work ended
         self._renewer.join()
 
     # claiming
@@ -129,6 +170,10 @@ class Worker:
             except exception.ServiceUnavailable as err:
                 LOG.warning("the journal cannot be read: %s", err)
                 taken = 0
+            except Exception:
+                # The thread's edge: without this thread the backend would stand still for good.
+                LOG.exception("claiming for %s broke off", self.backend)
+                taken = 0
             if not taken:
                 self._bell.wait(min(self._poll_s, max(self._due - time.monotonic(), 0.01)))
 
@@ -136,40 +181,56 @@ class Worker:
         """Claim as much as there are free threads; returns how much was begun."""
         if self._due <= time.monotonic():
             self._due = float("inf")
-        taken = 0
-        self._behind = False
-        for lane in self._lanes:
-            taken += self._fill(lane)
-        return taken
+        # Said before the lanes are counted: a thread that gets free meanwhile rings the bell.
+        self._behind = True
+        counts = [self._fill(lane) for lane in self._lanes]
+        self._behind = any(full for _, full in counts)
+        return sum(taken for taken, _ in counts)
 
-    def _fill(self, lane: Lane) -> int:
-        """Give a lane as much work as it has free threads."""
+    def _fill(self, lane: Lane) -> tuple[int, bool]:
+        """Give a lane as much work as it has free threads; how much, and whether there may be more."""
         free = lane.free
         claimed = []
         if free and lane.kinds:
-            claimed = self._journal.claim(self.backend, lane.kinds, self._owner, free)
-        self._behind = self._behind or len(claimed) == free
+            until = time.monotonic() + self._lease_s
+            claimed = self._journal.claim(self.backend, lane.kinds, self._owner, free, besides=self._leases.ids())
+            for operation in claimed:
+                self._leases.add(operation.id, until)
         for operation in claimed:
             lane.submit(self._one, operation)
-        return len(claimed)
+        return len(claimed), bool(lane.kinds) and len(claimed) == free
 
     def _one(self, lane: Lane, operation: Operation) -> None:
         try:
             waiting = self._work(operation)
+        except exception.ServiceUnavailable as err:
+            # The lease is not renewed any more: it runs out, and another try follows.
+            LOG.warning("%s of %s is left to its lease: %s", operation.kind, operation.resource_id, err)
+            waiting = False
         except Exception:
-            # The thread's edge, reached when the database is away: the lease runs out and another try follows.
+            # The thread's edge: as above.
             LOG.exception("%s of %s is left to its lease", operation.kind, operation.resource_id)
             waiting = False
+        self._leases.remove(operation.id)
         lane.give_back()
         if waiting or self._behind:
             self._bell.set()
 
     def _renew(self) -> None:
-        while not self._stopping.wait(self._lease_s / 3):
+        while not self._stopped.wait(self._lease_s / 3):
             try:
-                self._journal.renew(self._owner)
+                self._renew_once()
             except exception.ServiceUnavailable as err:
                 LOG.warning("leases could not be renewed: %s", err)
+            except Exception:
+                # The thread's edge: the next round tries again.
+                LOG.exception("leases of %s could not be renewed", self.backend)
+
+    def _renew_once(self) -> None:
+        held = self._leases.ids()
+        if held:
+            until = time.monotonic() + self._lease_s
+            self._leases.extend(held, self._journal.renew(self._owner, held), until)
 
     # working
 
@@ -177,8 +238,13 @@ class Worker:
         """Carry one operation out; True when other work waits for its resources."""
         started = time.monotonic()
         try:
+            self._require_lease(operation)
             values = self._manager.carry_out(operation, self._progress(operation))
         except LeaseLost:
+            self._journal.drop(operation)
+            return False
+        except Interrupted:
+            self._journal.hand_back(operation)
             return False
         except base.DriverError as err:
             return self._refused(operation, err)
@@ -215,7 +281,15 @@ class Worker:
         give_up = isinstance(err, base.Failed) and operation.attempt >= _FAILED_TRIES
         self._journal.postpone(operation, str(err), delay, give_up=give_up)
         self._due = min(self._due, time.monotonic() + delay)
-        return False
+        return True  # the claimer has to look when it falls due
+
+    def _require_lease(self, operation: Operation) -> None:
+        """A process that stood still for longer than its lease must not touch the storage: somebody else did.
+
+        :raises LeaseLost: it may have.
+        """
+        if not self._leases.is_sure(operation.id):
+            raise LeaseLost
 
     def _progress(self, operation: Operation) -> base.Progress:
         last = 0.0
@@ -225,7 +299,14 @@ class Worker:
             if time.monotonic() - last < 1.0:
                 return
             last = time.monotonic()
-            if not self._journal.report(operation, int(fraction * 100)):
+            if self._stopping.is_set():
+                raise Interrupted
+            self._require_lease(operation)
+            try:
+                held = self._journal.report(operation, int(fraction * 100))
+            except exception.ServiceUnavailable:
+                return  # a database that is away for a moment is no reason to begin a long copy anew
+            if not held:
                 raise LeaseLost
 
         return report

@@ -68,6 +68,17 @@ _STATUSES = (
     VolumeStatus.RETYPING,
     VolumeStatus.EXTENDING,
 )
+_ATTACH_STATUSES = (
+    "unknown",
+    "attached",
+    "attaching",
+    "detached",
+    "reserved",
+    "error_attaching",
+    "error_detaching",
+    "deleted",
+)
+_MIGRATION_STATUSES = ("migrating", "error", "success", "completing", "none", "starting")
 
 _SORT_KEYS = {
     "id": "id",
@@ -219,6 +230,8 @@ def _extend(request: wire.Request, volume_id: str) -> wire.Response:
 def _reset_status(request: wire.Request, volume_id: str) -> wire.Response:
     fields = validation.body(request, schemas.RESET_STATUS)["os-reset_status"]
     names.check_status("Volume", fields.get("status"), _STATUSES)
+    names.check_status("Volume attach", fields.get("attach_status"), _ATTACH_STATUSES)
+    names.check_status("Volume migration", fields.get("migration_status"), _MIGRATION_STATUSES)
     _get(request, volume_id, policies.RESET_STATUS)
     request.api.volumes.reset_status(
         request.context,
@@ -397,5 +410,6 @@ def _check_etag(request: wire.Request, row: Row) -> None:
     wanted = request.header("IF_MATCH")
     if request.version < microversions.METADATA_ETAG or wanted is None:
         return
-    if wanted.strip() not in ("*", _etag(row)):
+    # Cinder's ETags have no quotes, and its clients send them back as they are.
+    if not {tag.strip().strip('"') for tag in wanted.split(",")} & {"*", _etag(row).strip('"')}:
         raise errors.PreconditionFailed

@@ -659,6 +659,10 @@ class LvmDriver(base.Driver):
         name = base.volume_name(volume.id)
         with _translated():
             if self._device(name) is None:
+                making = f"_making-{volume.id}"
+                if self._device(making):  # an interrupted call left it; asking costs no command
+                    with self._serial():
+                        self._lvm.remove(making)
                 with contextlib.suppress(base.AlreadyExists), _translated():
                     make()
         fact = self._get_volume(volume.id)
