@@ -12,9 +12,6 @@ from tests.labs.server import Server
 class Deployment:
     """``volsnap up`` with SQLite on the file backend; others differ in what they override."""
 
-    #: How long a process lives before it is killed.
-    gap_s = (0.4, 2.5)
-
     def __init__(self, folder: pathlib.Path) -> None:
         self.server = Server(
             folder,
@@ -73,9 +70,6 @@ class Split(Deployment):
 class Rbd(Deployment):
     """``volsnap up`` on a pool of a real Ceph of its own."""
 
-    #: librados alone takes a second to start on a small machine.
-    gap_s = (1.0, 5.0)
-
     def __init__(self, folder: pathlib.Path) -> None:
         import rados
 
@@ -119,7 +113,6 @@ class Lvm(Deployment):
     """``volsnap up`` on a volume group of the guest's disks (``tests/labs/run-in-guest``)."""
 
     kind = "thick"
-    gap_s = (2.0, 8.0)
 
     def __init__(self, folder: pathlib.Path) -> None:
         from tests.drivers import lvm_backend

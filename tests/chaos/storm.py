@@ -45,6 +45,7 @@ class Storm:
     ) -> None:
         self._server = server
         self._storage = storage
+        self.operations = operations
         self._left = operations
         self._lock = threading.Lock()
         self.codes: collections.Counter[str] = collections.Counter()
@@ -73,6 +74,12 @@ class Storm:
     def runs(self) -> bool:
         """Whether a client still has something to do."""
         return any(thread.is_alive() for thread in self._threads)
+
+    def wait_for(self, count: int) -> None:
+        """Return when that many more requests were begun, or all are over."""
+        goal = self._left - count
+        while self.runs and self._left > goal:
+            time.sleep(0.005)
 
     def join(self) -> None:
         """Wait for the clients."""
@@ -219,11 +226,15 @@ class Storm:
                 assert found == fill(volume_id), snapshot
 
 
-def kill_at_random(server: Server, storm: Storm, dice: random.Random, *, gap_s: tuple[float, float]) -> int:
-    """SIGKILL one of the server's processes again and again until the storm is over; returns how often."""
+def kill_at_random(server: Server, storm: Storm, dice: random.Random) -> int:
+    """SIGKILL one of the server's processes again and again until the storm is over; returns how often.
+
+    How far apart is counted in requests, so that a slow machine gets as many kills as a fast one.
+    """
     kills = 0
     while storm.runs:
-        time.sleep(dice.uniform(*gap_s))
+        storm.wait_for(dice.randint(1, storm.operations // 8 + 1))
+        time.sleep(dice.uniform(0, 0.1))
         role = dice.choice(server.roles)
         server.kill(role)
         kills += 1

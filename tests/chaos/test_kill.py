@@ -28,7 +28,7 @@ def test_kill_at_random_moments(deployment: Deployment, start_deployment: Callab
     began = time.monotonic()
     storm = Storm(deployment.server, deployment, seed=SEED, operations=OPERATIONS)
     storm.start()
-    kills = kill_at_random(deployment.server, storm, random.Random(SEED), gap_s=deployment.gap_s)
+    kills = kill_at_random(deployment.server, storm, random.Random(SEED))
     storm.join()
     print(f"{kills} kills in {time.monotonic() - began:.1f} s")
     storm.check()

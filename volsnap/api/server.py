@@ -1,7 +1,7 @@
 """The HTTP server around the application: cheroot, one thread per request in work.
 
 cheroot hands a request to the application before its body has come, so that a body that is too large is refused by its
-header alone; and it keeps idle connections out of the threads. That is why it serves us rather than a pre-forking server.
+header alone; and it keeps idle connections out of the threads. That is why it serves us rather than a pre-forking one.
 """
 
 import signal

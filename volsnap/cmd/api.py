@@ -19,6 +19,7 @@ from volsnap.cmd import compose
 
 PROGRAM = "volsnap-api"
 _RESTART_PAUSE_S = 1.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,15 +45,24 @@ def _serve(conf: cfg.ConfigOpts, *, reuse_port: bool) -> int:
         where = f"{conf.osapi_volume_listen}:{conf.osapi_volume_listen_port}"
         return compose.fail(PROGRAM, f"cannot listen on {where}: {err.strerror or err}", 1)
     print(f"{PROGRAM} serves http://{http.bind_addr[0]}:{http.bind_addr[1]}/v3", flush=True)
+    compose.settle()
     server.serve_until_signal(http)
     parts.database.close()
     return 0
+
+
+def _end_with_supervisor(alive: int) -> None:
+    """A worker without its supervisor would serve on beside the next one's, with an old configuration."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _supervise(conf: cfg.ConfigOpts, workers: int) -> int:
     """Fork before anything is opened; wait for children and replace those that die."""
     children: set[int] = set()
     stopping = threading.Event()
+    # Only the supervisor holds the writing end: it closes when the supervisor dies, whatever it dies of.
+    alive, held = os.pipe()
 
     def stop(*_: object) -> None:
         stopping.set()
@@ -61,15 +71,23 @@ def _supervise(conf: cfg.ConfigOpts, workers: int) -> int:
                 os.kill(pid, signal.SIGTERM)
 
     def start() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         pid = os.fork()
         if pid == 0:
+            os.close(held)
+            for number in _STOP_SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            threading.Thread(target=_end_with_supervisor, args=(alive,), daemon=True).start()
+        else:
+            children.add(pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        if pid == 0:
             os._exit(_serve(conf, reuse_port=True))
-        children.add(pid)
 
+    for number in _STOP_SIGNALS:
+        signal.signal(number, stop)
     for _ in range(workers):
         start()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     while children:
         pid, _status = os.wait()
         children.discard(pid)

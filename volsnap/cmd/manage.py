@@ -118,7 +118,10 @@ def _audit_one(
     for finding in report.findings:
         what = None
         if options.fix:
-            what = audit.fix(database, driver, finding, delete_orphans=options.delete_orphans)
+            try:
+                what = audit.fix(database, driver, finding, delete_orphans=options.delete_orphans)
+            except base.DriverError as err:  # the others may still be mended
+                compose.fail(PROGRAM, f"{finding.name}: {err}", 1)
         done.append(what)
         left += what is None
     (_print_json if options.format == "json" else _print_table)(report, done)

@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for service in services:
         service.start()
     print(f"volsnap serves http://{http.bind_addr[0]}:{http.bind_addr[1]}/v3", flush=True)
+    compose.settle()
     server.serve_until_signal(http)
     for service in services:
         service.stop()

@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for service in services:
         service.start()
     print(f"{PROGRAM} works for {', '.join(service.host for service in services)}", flush=True)
+    compose.settle()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

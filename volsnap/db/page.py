@@ -1,7 +1,7 @@
 """Keyset pages: a list whose cost depends on the page, not on how deep it lies or how many rows there are.
 
-A page starts behind its marker: the marker's sort values are read once, and the condition "sorts behind them" is one
-range of the index that serves the order. ``id`` always breaks ties, so the order is total.
+A page starts behind its marker: the condition "sorts behind the marker's values" is one range of the index that serves
+the order, and the values come from a sub-query of the same statement. ``id`` always breaks ties, so the order is total.
 
 Statements are built once for each *shape* of a list (which columns are filtered and sorted, not by which values):
 building one costs several times as much as running it.
@@ -86,7 +86,7 @@ class Listing:
     def __init__(self, base: sa.Select[*tuple[Any, ...]], table: sa.Table) -> None:
         self._base = base
         self._table = table
-        self._marker = sa.select(table).where(table.c.id == sa.bindparam("marker"))
+        self._marker = table.alias("marker")
         self._page = functools.lru_cache(256)(self._build_page)
         self._count = functools.lru_cache(64)(self._build_count)
 
@@ -101,9 +101,12 @@ class Listing:
         if wanted.offset:
             bound["offset"] = wanted.offset
         if wanted.marker is not None:
-            bound |= self._marker_values(conn, filters, wanted.marker, sort)
+            bound["marker"] = wanted.marker
         shape = dataclasses.replace(shape, sort=sort, marked=wanted.marker is not None, offset=bool(wanted.offset))
-        return conn.execute(self._page(shape), bound).all()
+        rows = conn.execute(self._page(shape), bound).all()
+        if not rows and wanted.marker is not None:
+            self._require_marker(conn, filters, wanted.marker)
+        return rows
 
     def count(self, conn: Connection, filters: Filters, **values: object) -> int:
         """How many rows ``filters`` select."""
@@ -111,23 +114,30 @@ class Listing:
         number: int = conn.execute(self._count(shape), {**bound, **values}).scalar_one()
         return number
 
-    def _marker_values(
-        self, conn: Connection, filters: Filters, marker: str, sort: tuple[tuple[str, bool], ...]
-    ) -> dict[str, object]:
-        row = conn.execute(self._marker, {"marker": marker}).one_or_none()
-        if row is None or filters.equal.get("project_id", row.project_id) != row.project_id:
+    def _require_marker(self, conn: Connection, filters: Filters, marker: str) -> None:
+        """An empty page may be the end of the list, or the answer to a marker that is none."""
+        query = sa.select(self._table.c.project_id).where(self._table.c.id == marker)
+        project_id = conn.execute(query).scalar_one_or_none()
+        if project_id is None or filters.equal.get("project_id", project_id) != project_id:
             raise exception.NotFound(kind="Marker", id=marker)
-        values = row._mapping
-        return {f"m{number}": _or_empty(values[name]) for number, (name, _) in enumerate(sort)}
 
     def _build_page(self, shape: _Shape) -> sa.Select[*tuple[Any, ...]]:
-        keys = [(_sortable(self._table.c[name]), ascending) for name, ascending in shape.sort]
+        keys = [(key, up) for name, up in shape.sort for key in _sortable(self._table.c[name])]
         query = self._base.where(*_conditions(self._table, shape))
         if shape.marked:
-            query = query.where(_behind(keys))
+            names = (name for name, _ in shape.sort)
+            values = [self._marker_value(shape, key) for name in names for key in _sortable(self._marker.c[name])]
+            query = query.where(_behind(keys, values))
         query = query.order_by(*(key.asc() if up else key.desc() for key, up in keys))
         query = query.limit(sa.bindparam("limit"))
         return query.offset(sa.bindparam("offset")) if shape.offset else query
+
+    def _marker_value(self, shape: _Shape, key: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+        """The marker's value of a sort key; none when it is another project's, so that nothing sorts behind it."""
+        query = sa.select(key).where(self._marker.c.id == sa.bindparam("marker"))
+        if ("project_id", "is") in shape.equal:
+            query = query.where(self._marker.c.project_id == sa.bindparam("e_project_id"))
+        return query.scalar_subquery()
 
     def _build_count(self, shape: _Shape) -> sa.Select[*tuple[Any, ...]]:
         wanted = self._base.where(*_conditions(self._table, shape))
@@ -188,24 +198,23 @@ def _total(sort: Sequence[tuple[str, bool]]) -> tuple[tuple[str, bool], ...]:
     return (*sort, ("id", sort[-1][1]))
 
 
-def _sortable(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """NULL sorts differently on every database and compares with nothing: it sorts as the empty string."""
-    return sa.func.coalesce(column, "") if column.nullable else column
+def _sortable(column: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
+    """The sort keys of a column. NULL sorts behind every value, which databases disagree on, and compares with nothing:
+    a flag and a stand-in take its place."""
+    if not getattr(column, "nullable", False):
+        return [column]
+    return [sa.case((column.is_(None), 1), else_=0), sa.func.coalesce(column, "")]
 
 
-def _or_empty(value: object) -> object:
-    return "" if value is None else value
-
-
-def _behind(keys: Sequence[tuple[sa.ColumnElement[Any], bool]]) -> sa.ColumnElement[bool]:
-    """The condition "sorts behind the row whose sort values are the parameters m0, m1, …"."""
+def _behind(
+    keys: Sequence[tuple[sa.ColumnElement[Any], bool]], values: Sequence[sa.ScalarSelect[Any]]
+) -> sa.ColumnElement[bool]:
+    """The condition "sorts behind a row with these values"."""
     steps: list[sa.ColumnElement[bool]] = []
     equal: list[sa.ColumnElement[bool]] = []
-    for number, (key, ascending) in enumerate(keys):
-        value = sa.bindparam(f"m{number}", type_=key.type)
+    for (key, ascending), value in zip(keys, values, strict=True):
         steps.append(sa.and_(*equal, key > value if ascending else key < value))
         equal.append(key == value)
     first, ascending = keys[0]
-    start = sa.bindparam("m0", type_=first.type)
     # Implied by the rest; it is what lets a database start inside the index instead of filtering it.
-    return sa.and_(first >= start if ascending else first <= start, sa.or_(*steps))
+    return sa.and_(first >= values[0] if ascending else first <= values[0], sa.or_(*steps))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from volsnap.db import operations, snapshots, volumes
 from volsnap.db.engine import Database, Row
-from volsnap.objects.operation import TRANSIENT, Resource
+from volsnap.objects.operation import TRANSIENT, Kind, Resource
 from volsnap.objects.snapshot import SnapshotStatus
 from volsnap.objects.volume import VolumeStatus
 from volsnap.volume.drivers import base
@@ -58,8 +58,16 @@ class _Reading:
     """The database's side at one moment."""
 
     rows: Mapping[tuple[Resource, str], Row]
-    working: frozenset[str]
+    #: What the journal changes.
+    working: frozenset[str | None]
+    operations: int
 
+
+#: Statuses that only work in the journal may hold; a revert holds that of its snapshot, too.
+_PASSING = {
+    Resource.VOLUME: TRANSIENT[Resource.VOLUME],
+    Resource.SNAPSHOT: TRANSIENT[Resource.SNAPSHOT] | {SnapshotStatus.RESTORING},
+}
 
 #: A row in one of these need not have an object.
 _NO_OBJECT_NEEDED = frozenset({VolumeStatus.ERROR, VolumeStatus.ERROR_DELETING, VolumeStatus.ERROR_MANAGING})
@@ -74,9 +82,7 @@ def audit(database: Database, driver: base.Driver, backend: str) -> Report:
     objects = list(driver.inventory())
     after = _read(database, backend)
     ours = {key: found for found in objects if (key := _key(found)) is not None}
-    settled = {
-        key: row for key, row in before.rows.items() if key in after.rows and not _is_working(row, before, after)
-    }
+    settled = {key: row for key, row in before.rows.items() if _is_settled(key, before, after)}
     findings = [
         *_unclaimed(ours.items(), before, after),
         *_unfinished(objects, before, after),
@@ -88,7 +94,7 @@ def audit(database: Database, driver: base.Driver, backend: str) -> Report:
         snapshots=sum(1 for resource, _ in after.rows if resource is Resource.SNAPSHOT),
         objects=len(ours),
         foreign=sum(1 for found in objects if _key(found) is None),
-        working=len(after.working),
+        working=after.operations,
         findings=findings,
     )
 
@@ -113,12 +119,17 @@ def _read(database: Database, backend: str) -> _Reading:
         # The journal last: an operation that ends in between leaves its row as the result says.
         rows = {(Resource.VOLUME, row.id): row for row in volumes.on_backend(conn, backend)}
         rows |= {(Resource.SNAPSHOT, row.id): row for row in snapshots.on_backend(conn, backend)}
-        working = frozenset(row.resource_id for row in operations.list_all(conn, backend))
-    return _Reading(rows, working)
+        work = operations.list_all(conn, backend)
+    # A revert gives the snapshot it reads a status too.
+    named = {row.resource_id for row in work} | {row.source_id for row in work if row.kind == Kind.VOLUME_REVERT}
+    return _Reading(rows, frozenset(named), len(work))
 
 
-def _is_working(row: Row, before: _Reading, after: _Reading) -> bool:
-    return row.id in before.working or row.id in after.working
+def _is_settled(key: tuple[Resource, str], before: _Reading, after: _Reading) -> bool:
+    """Nothing was done with it while the storage was read: neither reading knows of work, and both say the same."""
+    if key not in after.rows or key[1] in before.working | after.working:
+        return False
+    return bool(before.rows[key].status == after.rows[key].status)
 
 
 def _key(found: base.StorageObject) -> tuple[Resource, str] | None:
@@ -146,8 +157,10 @@ def _unfinished(objects: Iterable[base.StorageObject], before: _Reading, after: 
     """Half-made objects that no work will finish or remove."""
     for found in objects:
         object_id = found.snapshot_id or found.volume_id
-        if found.leftover and object_id not in before.working | after.working:
-            resource = Resource.SNAPSHOT if found.is_snapshot else Resource.VOLUME
+        resource = Resource.SNAPSHOT if found.is_snapshot else Resource.VOLUME
+        # A row that came while we looked was being made just then.
+        new = (resource, object_id) in after.rows and (resource, object_id) not in before.rows
+        if found.leftover and not new and object_id not in before.working | after.working:
             yield Finding(Problem.LEFTOVER, resource, object_id or "", found.name, found=found)
 
 
@@ -158,7 +171,7 @@ def _unfounded(
     for (resource, row_id), row in settled.items():
         found = ours.get((resource, row_id))
         name = found.name if found is not None else row_id
-        if row.status in TRANSIENT[resource]:
+        if row.status in _PASSING[resource]:
             yield Finding(Problem.STUCK, resource, row_id, name, row.status, found)
         elif found is None and row.status not in _NO_OBJECT_NEEDED:
             yield Finding(Problem.MISSING, resource, row_id, name, row.status)

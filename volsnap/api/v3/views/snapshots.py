@@ -10,6 +10,8 @@ View = dict[str, Any]
 
 _PROJECT = "os-extended-snapshot-attributes:project_id"
 _PROGRESS = "os-extended-snapshot-attributes:progress"
+#: Ours: when the point in time was cut; null until it is. ``docs/compatibility.md`` tells of it.
+_CUT_AT = "volsnap:cut_at"
 
 
 def summary(row: Row) -> View:
@@ -36,6 +38,7 @@ def detail(row: Row, version: int, *, extended: bool) -> View:
         view["user_id"] = row.user_id
     if version >= microversions.CONSUMES_QUOTA:
         view["consumes_quota"] = row.consumes_quota
+    view[_CUT_AT] = row.cut_at
     if extended:
         view[_PROJECT] = row.project_id
         view[_PROGRESS] = row.progress
