@@ -193,7 +193,7 @@ def run_part(programs: Programs, part: Part, folder: pathlib.Path, results: Resu
     report = folder / f"{part.name}.xml"
     # What a guest writes outside shared folders stays in its memory.
     temporary = f"/tmp/volsnap-{part.name}" if part.in_guest else str(folder / part.name)
-    argv = [PYTHON, "-m", "pytest", "-p", "tools.pytest_backends", "-m", part.marks]
+    argv = [PYTHON, "-m", "pytest", "-p", "tools.pytest_backends", "-m", part.marks, "--continue-on-collection-errors"]
     argv += [f"--junitxml={report}", f"--basetemp={temporary}", *part.paths]
     if part.in_guest:
         argv = ["tests/labs/run-in-guest", "-t", str(PART_LIMIT_S), "-w", str(folder), "--", *argv]

@@ -1,6 +1,7 @@
 """Files that are made from the code are committed and fresh."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -24,3 +25,15 @@ def test_a_stale_file_is_named(tmp_path: pathlib.Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stderr
     assert "docs/lifecycle.md is stale; run make sample" in done.stdout
+
+
+def test_documents_name_files_that_exist() -> None:
+    """Every path that a document shows or links to is there."""
+    missing = []
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = document.read_text()
+        shown = re.findall(r"`((?:volsnap|tests|tools|docs|etc|benchmarks|changelog\.d)/[\w./-]*)`", text)
+        linked = re.findall(r"\]\(([^)#:]+)\)", text)
+        paths = [ROOT / name for name in shown] + [document.parent / name for name in linked]
+        missing += [f"{document.name}: {path}" for path in paths if not path.exists()]
+    assert not missing
