@@ -13,6 +13,26 @@ from volsnap.db import engine
 from volsnap.db.engine import Connection
 from volsnap.db.models import projects, quota_classes, quotas, snapshots, volumes
 
+VOLUMES = volumes
+SNAPSHOTS = snapshots
+
+
+def _usage(table: sa.Table) -> sa.Select[int, int]:
+    number, gib = sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size_gib), 0)
+    return sa.select(number, gib).where(table.c.project_id == sa.bindparam("project_id"), table.c.consumes_quota)
+
+
+# Statements of the hot path are built once: building one costs three times as much as running it on SQLite.
+_USAGE = {table: _usage(table) for table in (VOLUMES, SNAPSHOTS)}
+_LIMITS = sa.union_all(
+    sa.select(sa.literal(0).label("own"), quota_classes.c.resource, quota_classes.c.hard_limit).where(
+        quota_classes.c.class_name == sa.bindparam("class_name")
+    ),
+    sa.select(sa.literal(1).label("own"), quotas.c.resource, quotas.c.hard_limit).where(
+        quotas.c.project_id == sa.bindparam("project_id")
+    ),
+)
+
 
 def lock_project(conn: Connection, project_id: str) -> None:
     """Let one transaction of the project at a time count its usage."""
@@ -24,11 +44,10 @@ def lock_project(conn: Connection, project_id: str) -> None:
     engine.lock_row(conn, projects, project_id)
 
 
-def limits(conn: Connection, project_id: str) -> dict[str, int]:
-    """The limits set for the project itself."""
-    query = sa.select(quotas.c.resource, quotas.c.hard_limit)
-    rows = conn.execute(query.where(quotas.c.project_id == project_id))
-    return {row.resource: row.hard_limit for row in rows}
+def limits(conn: Connection, project_id: str, class_name: str) -> dict[str, int]:
+    """The limits set for the project itself, and for the rest those of the quota class."""
+    rows = conn.execute(_LIMITS, {"project_id": project_id, "class_name": class_name})
+    return {row.resource: row.hard_limit for row in sorted(rows, key=lambda row: row.own)}
 
 
 def class_limits(conn: Connection, class_name: str) -> dict[str, int]:
@@ -55,9 +74,7 @@ def delete_limits(conn: Connection, project_id: str) -> None:
 
 def usage(conn: Connection, table: sa.Table, project_id: str) -> tuple[int, int]:
     """Number and total GiB of the rows of ``table`` that count against the project."""
-    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(table.c.size_gib), 0))
-    where = (table.c.project_id == project_id, table.c.consumes_quota)
-    number, gib = conn.execute(query.where(*where)).one()
+    number, gib = conn.execute(_USAGE[table], {"project_id": project_id}).one()
     return int(number), int(gib)
 
 
@@ -68,10 +85,6 @@ def usage_by_type(conn: Connection, table: sa.Table, project_id: str) -> dict[st
     where = (table.c.project_id == project_id, table.c.consumes_quota)
     rows = conn.execute(query.where(*where)).all()
     return {type_id: (int(count), int(size)) for type_id, count, size in rows if type_id}
-
-
-VOLUMES = volumes
-SNAPSHOTS = snapshots
 
 
 def _set(

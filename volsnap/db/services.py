@@ -10,6 +10,7 @@ from volsnap.db.engine import Connection, Row
 from volsnap.db.models import services
 
 _C = services.c
+_FIND = sa.select(services).where(_C.binary == sa.bindparam("binary"), _C.host == sa.bindparam("host"))
 
 
 def report(conn: Connection, binary: str, host: str, zone: str, stats: str) -> None:
@@ -33,8 +34,7 @@ def list_all(conn: Connection) -> Sequence[Row]:
 
 def find(conn: Connection, binary: str, host: str) -> Row | None:
     """One service."""
-    query = sa.select(services).where(_C.binary == binary, _C.host == host)
-    return conn.execute(query).one_or_none()
+    return conn.execute(_FIND, {"binary": binary, "host": host}).one_or_none()
 
 
 def update(conn: Connection, binary: str, host: str, **values: object) -> bool:

@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -70,6 +70,18 @@ class Operation:
     def is_overdue(self) -> bool:
         """Whether the user has been, or must now be, told that storage does not answer."""
         return time.time() > self.deadline
+
+
+class Lane(Protocol):
+    """Where a worker does some kinds of work."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What is done there."""
+
+    @property
+    def free(self) -> int:
+        """How much more could begin now."""
 
 
 class Announcer:
@@ -171,19 +183,27 @@ class Journal:
 
     # the worker's side
 
-    def claim(
-        self, backend: str, kinds: Collection[Kind], owner: str, limit: int, besides: Collection[int] = ()
-    ) -> list[Operation]:
-        """Take up to ``limit`` operations that may run now.
+    def claim(self, backend: str, lanes: Sequence[Lane], owner: str, besides: Collection[int] = ()) -> list[Operation]:
+        """Take what may run now, of each lane's kinds as much as it has room for.
 
         :param besides: operations that the caller still works on, though their leases may have run out.
         """
+        room = {lane: lane.free for lane in lanes}
+        lane_of = {kind: lane for lane in lanes for kind in lane.kinds if room[lane]}
+        if not lane_of:
+            return []
         with self._database.read() as conn:
-            rows = [row for row in operations.ready(conn, backend, kinds, limit) if row.id not in besides]
-        if not rows:
+            rows = operations.ready(conn, backend, lane_of, sum(room.values()) + len(besides))
+        chosen = []
+        for row in rows:
+            lane = lane_of[Kind(row.kind)]
+            if room[lane] and row.id not in besides:
+                room[lane] -= 1
+                chosen.append(row)
+        if not chosen:
             return []
         with self._database.write() as conn:
-            return [_operation(row) for row in rows if operations.claim(conn, row, owner, self._lease_s)]
+            return [_operation(row) for row in chosen if operations.claim(conn, row, owner, self._lease_s)]
 
     def renew(self, owner: str, operation_ids: Collection[int]) -> set[int]:
         """Keep the leases of ``owner`` on these operations; to be called well within ``lease_s``.

@@ -156,12 +156,15 @@ class Quotas:
 
     def _limits(self, conn: Connection, project_id: str, volume_type: str | None = None) -> dict[str, int]:
         """Defaults, overlaid by the project's own; for one type's limits only when ``volume_type`` is given."""
-        defaults = self._defaults(conn) if volume_type is None else self._plain(conn)
-        return {**defaults, **rows.limits(conn, project_id)}
+        unlimited = {} if volume_type is not None else self._by_type(conn)
+        return {**unlimited, **self._configured(), **rows.limits(conn, project_id, DEFAULT_CLASS)}
 
-    def _plain(self, conn: Connection) -> dict[str, int]:
+    def _defaults(self, conn: Connection) -> dict[str, int]:
+        return {**self._by_type(conn), **self._configured(), **rows.class_limits(conn, DEFAULT_CLASS)}
+
+    def _configured(self) -> dict[str, int]:
         conf = self._conf
-        configured = {
+        return {
             "volumes": conf.quota_volumes,
             "per_volume_gigabytes": conf.per_volume_size_limit,
             "snapshots": conf.quota_snapshots,
@@ -170,16 +173,14 @@ class Quotas:
             "backup_gigabytes": conf.quota_backup_gigabytes,
             "groups": conf.quota_groups,
         }
-        return {**configured, **rows.class_limits(conn, DEFAULT_CLASS)}
 
-    def _defaults(self, conn: Connection) -> dict[str, int]:
-        plain = self._plain(conn)
-        by_type = {
+    def _by_type(self, conn: Connection) -> dict[str, int]:
+        """No type has a limit unless one is set."""
+        return {
             f"{resource}_{row.name}": UNLIMITED
             for row in volume_types.list_all(conn)
             for resource in ("volumes", "gigabytes", "snapshots")
         }
-        return {**by_type, **plain}
 
     def _known(self, conn: Connection, wanted: Mapping[str, int]) -> None:
         unknown = sorted(set(wanted) - set(self._defaults(conn)))

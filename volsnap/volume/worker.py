@@ -130,6 +130,7 @@ class Worker:
             Lane(f"{backend}-cut", cut_threads, frozenset(Kind) - copies),
             Lane(f"{backend}-copy", copy_threads, copies),
         ]
+        self._lane_of = {kind: lane for lane in self._lanes for kind in lane.kinds}
         self._leases = Leases()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -174,7 +175,7 @@ class Worker:
                 # The thread's edge: without this thread the backend would stand still for good.
                 LOG.exception("claiming for %s broke off", self.backend)
                 taken = 0
-            if not taken:
+            if not taken or not self._behind:
                 self._bell.wait(min(self._poll_s, max(self._due - time.monotonic(), 0.01)))
 
     def _claim(self) -> int:
@@ -183,22 +184,13 @@ class Worker:
             self._due = float("inf")
         # Said before the lanes are counted: a thread that gets free meanwhile rings the bell.
         self._behind = True
-        counts = [self._fill(lane) for lane in self._lanes]
-        self._behind = any(full for _, full in counts)
-        return sum(taken for taken, _ in counts)
-
-    def _fill(self, lane: Lane) -> tuple[int, bool]:
-        """Give a lane as much work as it has free threads; how much, and whether there may be more."""
-        free = lane.free
-        claimed = []
-        if free and lane.kinds:
-            until = time.monotonic() + self._lease_s
-            claimed = self._journal.claim(self.backend, lane.kinds, self._owner, free, besides=self._leases.ids())
-            for operation in claimed:
-                self._leases.add(operation.id, until)
+        until = time.monotonic() + self._lease_s
+        claimed = self._journal.claim(self.backend, self._lanes, self._owner, besides=self._leases.ids())
         for operation in claimed:
-            lane.submit(self._one, operation)
-        return len(claimed), bool(lane.kinds) and len(claimed) == free
+            self._leases.add(operation.id, until)
+            self._lane_of[operation.kind].submit(self._one, operation)
+        self._behind = any(lane.kinds and not lane.free for lane in self._lanes)
+        return len(claimed)
 
     def _one(self, lane: Lane, operation: Operation) -> None:
         try:

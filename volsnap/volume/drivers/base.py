@@ -142,7 +142,7 @@ class StorageObject:
     """One object found on the backend, ours or not.
 
     ``volume_id``/``snapshot_id`` are set when the name is one of ours (a snapshot has ``snapshot_id`` and, where the
-    backend can tell, ``volume_id`` of its origin). ``origin`` is the backend's name of the volume a snapshot belongs to.
+    backend can tell, ``volume_id`` of its origin). ``origin`` is the backend's name of a snapshot's volume.
     ``leftover`` marks a half-made or half-deleted object of ours that the driver itself may remove (see ``discard``).
     """
 
