@@ -39,7 +39,7 @@ check:
 	@tools/run_tests.py check
 
 bench:
-	@tools/setup dev walk ceph
+	@tools/setup dev walk ceph lvm servers
 	@$(PYTHON) -m benchmarks
 
 sample:

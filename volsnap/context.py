@@ -28,7 +28,7 @@ class RequestContext:
     request_id: str = dataclasses.field(default_factory=new_request_id)
 
     def can(self, rule: str, project_id: str | None = None) -> bool:
-        """Whether policy ``rule`` allows the caller to act on a resource of ``project_id`` (the caller's own by default)."""
+        """Whether policy ``rule`` allows the caller to act in ``project_id``, by default the caller's own."""
         target = {"project_id": project_id or self.project_id, "user_id": self.user_id}
         return self.policy.allows(rule, target, self._credentials())
 

@@ -4,6 +4,7 @@ One invariant: when :func:`run` returns or raises, the child is dead and reaped.
 shell line; the locale is C, so texts can be compared; nothing is inherited but standard streams.
 """
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -82,8 +83,6 @@ def run(
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
     """Kill the child's whole session: LVM and qemu-img start helpers of their own."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, 9)
-    except ProcessLookupError:
-        pass
     child.communicate()
