@@ -20,7 +20,7 @@ help:
 	@echo '  BACKEND=…              file (default), rbd (a real Ceph), lvm-thick or lvm-thin (real LVM in a small guest)'
 	@echo '  PORT=…                 another port than 8776'
 	@echo '  ONCE=1                 end after the walk'
-	@echo 'make test              every check and every test, on every real backend (VOLSNAP_SKIP=lvm,rbd,postgresql skips)'
+	@echo 'make test              every check and every test, on every real backend (VOLSNAP_SKIP=lvm,rbd,postgresql,xfs skips)'
 	@echo 'make check             static checks, unit, contract and functional tests: needs no storage and no root'
 	@echo 'make bench             benchmarks beside raw backend calls'
 	@echo 'make sample            write the generated files again (configuration and policy samples, docs/lifecycle.md)'

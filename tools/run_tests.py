@@ -3,7 +3,7 @@
 
 `check`: the static checks, then unit, contract and functional tests on the file backend.
 `all`: the same and every other test, in two lanes side by side: the host's (files, Ceph, PostgreSQL and RabbitMQ, real
-clients) and the LVM guest's. VOLSNAP_SKIP=lvm,rbd,postgresql leaves parts out on purpose.
+clients) and the LVM guest's. VOLSNAP_SKIP=lvm,rbd,postgresql,xfs leaves parts out on purpose.
 
 It needs nothing but Python itself. The last line reads `N passed, N failed, N skipped`; a static check that fails, and
 a planned part or backend that ran no test, count as one failure each.
@@ -27,10 +27,11 @@ from collections.abc import Mapping, Sequence
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = ".venv/bin/python"
 BIN = ".venv/bin"
-SKIPPABLE = ("lvm", "rbd", "postgresql")
+SKIPPABLE = ("lvm", "rbd", "postgresql", "xfs")
 #: What must have run when it is not skipped; the word is the one of VOLSNAP_SKIP.
 PLANNED = {
     "file": "file",
+    "file-xfs": "xfs",
     "lvm-thick": "lvm",
     "lvm-thin": "lvm",
     "rbd": "rbd",
@@ -148,13 +149,14 @@ def say(text: str) -> None:
 
 def plan_check() -> list[list[Part]]:
     """The lanes of `check`."""
-    marks = " and ".join(f"not {word}" for word in SKIPPABLE)
+    marks = "not lvm and not rbd and not postgresql"
     return [[Part("check", ["tests/unit", "tests/contract", "tests/functional"], marks)]]
 
 
 def plan_all(skipped: Sequence[str]) -> list[list[Part]]:
     """The lanes of `all`. Parts of one lane run one after the other."""
-    backends = ",".join(name for name in ("file", "rbd") if name not in skipped)
+    wanted = {"file": "file", "file-xfs": "xfs", "rbd": "rbd"}
+    backends = ",".join(name for name, word in wanted.items() if word not in skipped)
     lanes = [[Part("host", ["tests"], "not lvm", {"VOLSNAP_TEST_BACKENDS": backends})]]
     if "lvm" not in skipped:
         both = {"VOLSNAP_TEST_BACKENDS": "lvm-thick,lvm-thin"}
@@ -171,6 +173,7 @@ def list_setup(what: str, skipped: Sequence[str]) -> list[str]:
     """What tools/setup has to install."""
     parts = ["dev", "walk"]
     if what == "all":
+        parts.append("files")
         needs = {"ceph": "rbd", "lvm": "lvm", "servers": "postgresql"}
         parts += [part for part, word in needs.items() if word not in skipped]
     return parts
@@ -193,7 +196,17 @@ def run_part(programs: Programs, part: Part, folder: pathlib.Path, results: Resu
     report = folder / f"{part.name}.xml"
     # What a guest writes outside shared folders stays in its memory.
     temporary = f"/tmp/volsnap-{part.name}" if part.in_guest else str(folder / part.name)
-    argv = [PYTHON, "-m", "pytest", "-p", "tools.pytest_backends", "-m", part.marks, "--continue-on-collection-errors"]
+    argv = [
+        PYTHON,
+        "-m",
+        "pytest",
+        "-p",
+        "tools.pytest_backends",
+        "-v",
+        "-m",
+        part.marks,
+        "--continue-on-collection-errors",
+    ]
     argv += [f"--junitxml={report}", f"--basetemp={temporary}", *part.paths]
     if part.in_guest:
         argv = ["tests/labs/run-in-guest", "-t", str(PART_LIMIT_S), "-w", str(folder), "--", *argv]

@@ -426,6 +426,8 @@ def main() -> int:
         signal.signal(number, _stop)
     state = pathlib.Path("/tmp/volsnap-walk") if is_guest else options.state  # the guest's /tmp is memory
     state.mkdir(parents=True, exist_ok=True)
+    if is_guest:
+        greet_nat()
     return walk(options, console, state.resolve(), listen="0.0.0.0" if is_guest else "127.0.0.1")  # seen by its relay
 
 
@@ -502,6 +504,12 @@ def find_missing(backend: str) -> str | None:
     programs += ["lvcreate"] if backend.startswith("lvm") else []
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return next((program for program in programs if shutil.which(program, path=path) is None), None)
+
+
+def greet_nat() -> None:
+    """Send a datagram to the guest's NAT, which loses the first forwarded connection when it has never heard of us."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hello:
+        hello.sendto(b"hello", ("10.0.2.2", 9))
 
 
 def is_free(port: int) -> bool:

@@ -14,6 +14,9 @@ from typing import Any
 import oslo_messaging
 from oslo_messaging._drivers import base
 
+#: How many messages without an answer one queue holds; more are dropped.
+_MOST_CASTS = 1000
+
 _Key = tuple[str | None, str, str | None]
 
 
@@ -28,6 +31,11 @@ class _Incoming(base.RpcIncomingMessage):  # type: ignore[misc]
     ) -> None:
         super().__init__(ctxt, message)
         self._replies = replies
+
+    @property
+    def is_cast(self) -> bool:
+        """Nobody waits for an answer."""
+        return self._replies is None
 
     def reply(self, reply: Any = None, failure: Any = None) -> None:
         if self._replies is not None:
@@ -50,7 +58,9 @@ class _Exchange:
     def put(self, target: oslo_messaging.Target, message: _Incoming) -> None:
         with self._changed:
             for key in self._receivers(target):
-                self._queues[key].append(message)
+                # A process without the server that a message is for (an API alone, no broker) must not hoard hints.
+                if not message.is_cast or len(self._queues[key]) < _MOST_CASTS:
+                    self._queues[key].append(message)
             self._changed.notify_all()
 
     def _receivers(self, target: oslo_messaging.Target) -> list[_Key]:

@@ -52,19 +52,19 @@ class Split(Deployment):
     split = True
 
     def __init__(self, folder: pathlib.Path) -> None:
-        self._servers = servers.shared()
+        self._postgresql, self._rabbitmq = servers.shared_postgresql(), servers.shared_rabbitmq()
         self._name = f"chaos-{os.getpid()}-{id(self)}"
         super().__init__(folder)
 
     def options(self) -> Mapping[str, object]:
-        return {"transport_url": self._servers.rabbitmq.url, "host": self._name}
+        return {"transport_url": self._rabbitmq.url, "host": self._name}
 
     def database_url(self) -> str | None:
-        return self._servers.postgresql.create_database(self._name)
+        return self._postgresql.create_database(self._name)
 
     def close(self) -> None:
         super().close()
-        self._servers.postgresql.drop_database(self._name)
+        self._postgresql.drop_database(self._name)
 
 
 class Rbd(Deployment):

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -24,22 +25,22 @@ from typing import Any
 
 import psycopg
 
-_START_S = 90.0
+_START_S = 240.0
 _END_S = 30.0
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on now, below the ephemeral range so that no client takes one."""
+    """TCP ports that nobody listens on now, below the ephemeral range so that no client takes one.
+
+    They are drawn: a server may take half a minute to listen, and others look for ports meanwhile.
+    """
     found: list[int] = []
-    with contextlib.ExitStack() as stack:
-        for port in range(12000 + os.getpid() % 900 * 9, 32000):
-            probe = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise RuntimeError("there is no free port")
+    while len(found) < count:
+        port = random.SystemRandom().randrange(11000, 20000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def _package_program(pattern: str) -> pathlib.Path:
@@ -61,8 +62,8 @@ class _Daemon:
     @property
     def pid(self) -> int | None:
         """The pid while it runs."""
-        if self._child is not None and self._child.poll() is not None:
-            return None  # and reaped
+        if self._child is not None:
+            return self._child.pid if self._child.poll() is None else None  # and reaped
         try:
             pid = int(self._pid_file.read_text())
             started = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
@@ -304,9 +305,7 @@ class Servers:
         self.rabbitmq = RabbitMQ(folder / "rabbitmq")
 
     def start(self) -> "Servers":
-        """Start both beside each other."""
-        for one in (self.postgresql, self.rabbitmq):
-            one.folder.mkdir(parents=True, exist_ok=True)
+        """Start both."""
         self.postgresql.start()
         self.rabbitmq.start()
         return self
@@ -328,13 +327,24 @@ def servers(folder: pathlib.Path) -> Iterator[Servers]:
 
 
 @functools.cache
-def shared() -> Servers:
-    """Both, started at the first call and stopped with the process: what the tests of one run share."""
+def _shared_folder() -> Servers:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="volsnap-servers-"))
     both = Servers(folder)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(both.stop)
-    return both.start()
+    return both
+
+
+@functools.cache
+def shared_postgresql() -> PostgreSQL:
+    """A PostgreSQL that all tests of this process share; started at the first call, stopped with the process."""
+    return _shared_folder().postgresql.start()
+
+
+@functools.cache
+def shared_rabbitmq() -> RabbitMQ:
+    """The same for RabbitMQ."""
+    return _shared_folder().rabbitmq.start()
 
 
 def main(argv: Sequence[str] | None = None, out: Any = None) -> None:

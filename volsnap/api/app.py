@@ -4,12 +4,13 @@ The invariant: whatever comes in, one answer goes out, with a request id, in the
 """
 
 import functools
-import http
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import webob
+import webob.request
 from oslo_config import cfg
 
 from volsnap import context as request_context
@@ -20,13 +21,12 @@ from volsnap.volume import api as volume_api
 
 LOG = logging.getLogger(__name__)
 
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
-Application = Callable[[Mapping[str, Any], StartResponse], Iterable[bytes]]
+StartResponse = Any
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 Next = Callable[[wire.Request], wire.Response]
 Middleware = Callable[[wire.Request, Next], wire.Response]
 
 _VERSION_HEADER = "OpenStack-API-Version"
-_REASONS = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
 
 
 def make_app(conf: cfg.ConfigOpts, volume_api: volume_api.VolumeApi, policy: enforcer.Enforcer) -> Application:
@@ -69,20 +69,19 @@ def _call(
     settings: wire.Settings,
     api: volume_api.VolumeApi,
     serve: Next,
-    environ: Mapping[str, Any],
+    environ: dict[str, Any],
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     request = wire.Request(
-        environ=environ,
+        http=webob.request.BaseRequest(environ),
         settings=settings,
         api=api,
         request_id=request_context.new_request_id(),
-        method=environ["REQUEST_METHOD"],
-        path="",
     )
-    response = serve(request)
-    start_response(_REASONS[response.status], _headers(request, response))
-    return [response.body] if request.method != "HEAD" else []
+    answer = serve(request)
+    response = webob.Response(answer.body, answer.status, _headers(request, answer))
+    body: Iterable[bytes] = response(environ, start_response)  # without the body when it is a HEAD
+    return body
 
 
 def _headers(request: wire.Request, response: wire.Response) -> list[tuple[str, str]]:
@@ -110,7 +109,7 @@ def _answer_errors(request: wire.Request, serve: Next) -> wire.Response:
 
 
 def _decode(request: wire.Request, serve: Next) -> wire.Response:
-    environ = request.environ
+    environ = request.http.environ
     request.body = body.read(environ, request.settings.max_body_bytes)
     request.path = wire.decode_path(environ.get("PATH_INFO", ""))
     request.query = wire.decode_query(environ.get("QUERY_STRING", ""))
@@ -146,7 +145,7 @@ def _authenticate(
 
 def _negotiate(request: wire.Request, serve: Next) -> wire.Response:
     try:
-        request.version = microversions.requested(request.environ)
+        request.version = microversions.requested(request.header(_VERSION_HEADER))
     except microversions.UnsupportedVersion as err:
         if not err.text.startswith("2."):
             request.version_header = f"volume {err.text}"

@@ -27,7 +27,7 @@ def noauth(request: wire.Request, policy: enforcer.Enforcer) -> context.RequestC
     :raises TokenMissing: there is no token and the request changes nothing.
     :raises errors.NotAuthenticated: there is none that could be believed.
     """
-    token = request.header("X_AUTH_TOKEN")
+    token = request.header("X-Auth-Token")
     if not token:
         if request.method in ("GET", "HEAD"):
             raise TokenMissing
@@ -59,8 +59,8 @@ def _with_implied(roles: list[str]) -> tuple[str, ...]:
 
 def hand_out_token(request: wire.Request) -> wire.Response:
     """What noauth answers who comes without a token: here is one, and this is where to use it."""
-    user = request.header("X_AUTH_USER") or "admin"
-    project = request.header("X_AUTH_PROJECT_ID") or "admin"
+    user = request.header("X-Auth-User") or "admin"
+    project = request.header("X-Auth-Project-Id") or "admin"
     return wire.Response(
         204,
         media_type="text/plain; charset=UTF-8",

@@ -5,7 +5,6 @@ its end is the highest version we speak.
 """
 
 import re
-from collections.abc import Mapping
 
 MIN = 0
 
@@ -148,15 +147,14 @@ class UnsupportedVersion(Exception):
         super().__init__(f"Version {self.text} is not supported by the API. Minimum is 3.{MIN} and maximum is 3.{MAX}.")
 
 
-def requested(environ: Mapping[str, object]) -> int:
-    """The version that a request asks for; without the header the lowest.
+def requested(header: str | None) -> int:
+    """The version that the header ``OpenStack-API-Version`` asks for; without it the lowest.
 
     :raises BadVersion: the header names a version that is none.
     :raises NoVersion: the header is for other services only.
     :raises UnsupportedVersion: we do not speak the version.
     """
-    header = environ.get("HTTP_OPENSTACK_API_VERSION")
-    if not isinstance(header, str):
+    if header is None:
         return MIN
     for part in header.split(","):
         service, _, text = part.strip().partition(" ")

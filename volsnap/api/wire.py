@@ -1,14 +1,16 @@
 """One HTTP request and one answer, as everything behind the edge of the application sees them.
 
 A :class:`Request` is text that has been decoded and bounded: its path and query are valid Unicode without null
-characters, its body is no longer than the limit. Who breaks that is answered before a handler is looked for.
+characters, its body is no longer than the limit. Who breaks that is answered before a handler is looked for. Headers
+and URLs are WebOb's to read, and it writes the answer; the query and the body are bounded here first.
 """
 
 import dataclasses
 import re
 import urllib.parse
-from collections.abc import Mapping
 from typing import Any
+
+import webob.request
 
 from volsnap import context as request_context
 from volsnap import exception
@@ -63,12 +65,11 @@ def _open_string(text: str) -> str:
 class Request:
     """A request on its way in; the parts that are not known yet when it comes in are filled by the middleware."""
 
-    environ: Mapping[str, Any]
+    http: webob.request.BaseRequest
     settings: Settings
     api: volume_api.VolumeApi
     request_id: str
-    method: str
-    path: str
+    path: str = ""
     query: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     body: bytes = b""
     version: int = 0
@@ -76,6 +77,12 @@ class Request:
     #: The project id in the path, as it stands there; empty without one.
     path_project: str = ""
     _context: request_context.RequestContext | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        method: str = self.http.method
+        return method
 
     @property
     def context(self) -> request_context.RequestContext:
@@ -88,8 +95,8 @@ class Request:
         self._context = value
 
     def header(self, name: str) -> str | None:
-        """A header, by its WSGI name without ``HTTP_``."""
-        value: str | None = self.environ.get(f"HTTP_{name}")
+        """A header."""
+        value: str | None = self.http.headers.get(name)
         return value
 
     def parameter(self, name: str) -> str | None:
@@ -102,11 +109,8 @@ class Request:
     @property
     def base_url(self) -> str:
         """What absolute links start with, without a slash at the end."""
-        if self.settings.public_endpoint:
-            return self.settings.public_endpoint.rstrip("/")
-        environ = self.environ
-        host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-        return f"{environ['wsgi.url_scheme']}://{host}{environ.get('SCRIPT_NAME', '')}"
+        endpoint: str = self.settings.public_endpoint or self.http.application_url
+        return endpoint.rstrip("/")
 
     def linker(self, collection: str) -> "Linker":
         """Makes the links of the resources of ``collection``."""
@@ -122,8 +126,7 @@ class Request:
         """
         if not self.body:
             raise exception.InvalidInput(reason="the request needs a body, a JSON object.")
-        content_type = self.environ.get("CONTENT_TYPE") or "application/json"
-        if content_type.partition(";")[0].strip().lower() not in _JSON_TYPES:
+        if (self.http.content_type or "application/json").strip().lower() not in _JSON_TYPES:
             raise errors.UnsupportedMediaType
         return serializer.load(self.body)
 

@@ -407,7 +407,7 @@ def _etag(row: Row) -> str:
 
 def _check_etag(request: wire.Request, row: Row) -> None:
     """Refuse a change of metadata that is not what the client believes it is."""
-    wanted = request.header("IF_MATCH")
+    wanted = request.header("If-Match")
     if request.version < microversions.METADATA_ETAG or wanted is None:
         return
     # Cinder's ETags have no quotes, and its clients send them back as they are.
