@@ -311,7 +311,6 @@ class Walk:
         console.step("Make a mistake: overwrite one file, delete the other")
         disk.change(self._make_mistake())
         expect(disk.read_file("orders.txt") == SPOILED, "the file still has its old content")
-        expect(disk.checksum() != before, "the volume did not change")
 
         console.step("Look at the snapshot")
         shell.run("volsnap", "snapshot-list")

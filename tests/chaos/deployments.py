@@ -141,7 +141,8 @@ class Lvm(Deployment):
 
     def read(self, volume_id: str, snapshot_id: str, length: int) -> bytes:
         name = f"{self._lvm.VG}/{self._lvm.snapshot_name(snapshot_id)}"
-        self._lvm.command("lvchange", "-ay", "-K", name)
+        if self.kind == "thin":  # a thin snapshot is made inactive; a thick one is as active as its volume
+            self._lvm.command("lvchange", "-ay", "-K", name)
         descriptor = os.open(f"/dev/{name}", os.O_RDONLY)
         try:
             return os.pread(descriptor, length, 0)

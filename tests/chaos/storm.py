@@ -87,7 +87,7 @@ class Storm:
             thread.join()
 
     def _client(self, dice: random.Random) -> None:
-        while self._take():
+        while self._left > 0:
             action = dice.choices(
                 [self._cut, self._drop_cut, self._new, self._clone, self._from_cut, self._drop],
                 [45, 33, 6, 5, 6, 5],
@@ -95,23 +95,18 @@ class Storm:
             try:
                 action(dice)
             except ConnectionRefusedError:
-                self._put_back()  # nothing was sent
-                time.sleep(0.05)
+                time.sleep(0.05)  # nothing was sent
             except (OSError, http.client.HTTPException) as err:
-                self.codes[type(err).__name__] += 1
+                self._count(type(err).__name__)
 
-    def _take(self) -> bool:
+    def _count(self, outcome: str) -> None:
         with self._lock:
             self._left -= 1
-            return self._left >= 0
-
-    def _put_back(self) -> None:
-        with self._lock:
-            self._left += 1
+            self.codes[outcome] += 1
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         code, answer = self._server.api(method, path, body, timeout_s=30)
-        self.codes[str(code)] += 1
+        self._count(str(code))
         if code not in _FINE:
             self.wrong.append(f"{method} {path}: {code} {answer}")
         if code == 503:

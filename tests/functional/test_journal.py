@@ -314,6 +314,7 @@ def test_late_create_of_a_deleted_snapshot_leaves_no_orphan(
     house.wait(snapshot_id, None)
     stalled.resume()
     wait_until(stalled.log, lambda text: "another worker took it over" in text)
+    wait_until(house.audit, lambda report: (report.objects, report.working) == (1, 0))
     house.assert_clean()
 
 

@@ -7,6 +7,7 @@ and writers who lock the same row (:func:`lock_row`) see each other's results. O
 
 import contextlib
 import datetime
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -92,6 +93,19 @@ def lock_row(conn: Connection, table: sa.Table, row_id: str) -> None:
         conn.execute(sa.select(table.c.id).where(table.c.id == row_id).with_for_update())
 
 
+def _enter_wal(cursor: Any) -> None:
+    """SQLite does not wait for its busy timeout when processes change a new file's journal mode at once."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def _sqlite_engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"check_same_thread": False}, pool_size=32)
 
@@ -99,10 +113,10 @@ def _sqlite_engine(url: str) -> sa.Engine:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 must not begin transactions behind our back
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        _enter_wal(cursor)
         cursor.execute("PRAGMA synchronous=FULL")  # a commit that was answered survives power loss
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
         cursor.execute("PRAGMA cache_size=-8000")
         cursor.close()
 

@@ -1,7 +1,9 @@
 """Bringing a database's schema to what this version needs."""
 
+import contextlib
 import pathlib
 import uuid
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 
@@ -28,28 +30,34 @@ def upgrade(database: Database) -> bool:
     """Run what is missing; False when nothing was. Several services may start at once: one of them does it."""
     if version(database) == HEAD:
         return False
-    with database.engine.begin() as conn:
-        _one_at_a_time(conn)
+    with _turn(database), database.write() as conn:
         _run(conn)
         if volume_types.find_by_name(conn, DEFAULT_TYPE) is None:
             volume_types.create(conn, str(uuid.uuid4()), DEFAULT_TYPE, "Default Volume Type")
-        _let_others(conn)
     return True
 
 
-def _one_at_a_time(conn: Connection) -> None:
-    """SQLite's transaction is exclusive already; the others have advisory locks."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(sa.text("SELECT pg_advisory_xact_lock(7340117)"))
-    elif conn.dialect.name in ("mysql", "mariadb"):
-        conn.execute(sa.text("SELECT GET_LOCK('volsnap-migrate', 60)"))
+#: How a server lets one connection after the other do something; the lock ends with its connection at the latest.
+_TURNS = {
+    "postgresql": ("SELECT pg_advisory_lock(7340117)", "SELECT pg_advisory_unlock(7340117)"),
+    "mysql": ("SELECT GET_LOCK('volsnap-migrate', 60)", "SELECT RELEASE_LOCK('volsnap-migrate')"),
+}
+_TURNS["mariadb"] = _TURNS["mysql"]
 
 
-def _let_others(conn: Connection) -> None:
-    """MariaDB's lock belongs to the connection, which the pool keeps."""
-    if conn.dialect.name in ("mysql", "mariadb"):
-        conn.commit()
-        conn.execute(sa.text("SELECT RELEASE_LOCK('volsnap-migrate')"))
+@contextlib.contextmanager
+def _turn(database: Database) -> Iterator[None]:
+    """One process at a time; SQLite's write transaction is exclusive already."""
+    if database.is_sqlite:
+        yield
+        return
+    take, give = _TURNS[database.engine.dialect.name]
+    with database.read() as conn:
+        conn.execute(sa.text(take))
+        try:
+            yield
+        finally:
+            conn.execute(sa.text(give))
 
 
 def _run(conn: Connection) -> None:

@@ -20,6 +20,8 @@ _BUFFER = 16 * 1024
 _HEADER = struct.Struct("=3IIIIiIIIQ128s129s7s")
 _TARGET = struct.Struct("=QQiI16s")
 _SUSPENDED = 1 << 1
+#: Without it the kernel commits a thin pool's metadata to disk before it tells the pool's status.
+_NO_FLUSH = 1 << 11
 _SECTOR = 512
 
 
@@ -64,7 +66,7 @@ def find(name: str) -> Device | None:
     :raises OSError: device-mapper cannot be asked at all.
     """
     buffer = bytearray(_BUFFER)
-    _HEADER.pack_into(buffer, 0, 4, 0, 0, _BUFFER, _HEADER.size, 0, 0, 0, 0, 0, 0, name.encode(), b"", b"")
+    _HEADER.pack_into(buffer, 0, 4, 0, 0, _BUFFER, _HEADER.size, 0, 0, _NO_FLUSH, 0, 0, 0, name.encode(), b"", b"")
     control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.ioctl(control, _TABLE_STATUS, buffer)

@@ -125,7 +125,8 @@ class Group:
         self.settings = settings
         self.vg = settings.volume_group
         self.lvm = lvm.Lvm(self.vg, settings.lvm_deadline_s, settings.lvm_config)
-        self.extent_bytes = 4 * units.MIB
+        self._extent_bytes = 4 * units.MIB
+        self._extent_is_known = False
         self._turns = _TURNS[self.vg]
         self._busy: set[str] = set()
         self._busy_lock = threading.Lock()
@@ -166,8 +167,11 @@ class Group:
     # looking
 
     def path(self, name: str) -> str:
-        """The device a logical volume is opened by."""
-        return f"/dev/{self.vg}/{name}"
+        """The device a logical volume is opened by.
+
+        Not ``/dev/<vg>/<name>``: where no udev runs, LVM makes that link anew at each change, and it is missing then.
+        """
+        return f"/dev/mapper/{devmapper.lvm_device_name(self.vg, name)}"
 
     def device(self, name: str) -> devmapper.Device | None:
         """What the kernel says of an active logical volume; costs no command."""
@@ -175,7 +179,13 @@ class Group:
 
     def rounded(self, size_bytes: int) -> int:
         """Up to whole extents, as LVM does."""
-        return -(-size_bytes // self.extent_bytes) * self.extent_bytes
+        return -(-size_bytes // self._extent_bytes) * self._extent_bytes
+
+    def learn_extent(self) -> None:
+        """Ask for the group's extent size, once: it stays what it is."""
+        if not self._extent_is_known:
+            self._extent_bytes = self.lvm.volume_group().extent_bytes
+            self._extent_is_known = True
 
     def cut_is_valid(self, name: str) -> bool:
         """The snapshot is there and its COW area did not overflow."""

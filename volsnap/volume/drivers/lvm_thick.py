@@ -46,6 +46,10 @@ class Thick:
         self._group = group
         self._lvm = group.lvm
 
+    def is_ready(self, found: Mapping[str, lvm.LogicalVolume]) -> bool:
+        """Plain volumes need nothing."""
+        return True
+
     def prepare(self, found: Mapping[str, lvm.LogicalVolume]) -> None:
         """Plain volumes need nothing."""
 
@@ -183,7 +187,7 @@ class Thick:
         yield from _steps(target.size_bytes, volume.size_bytes)
 
     def _cow_chunks(self, name: str) -> tuple[int, "array.array[int]"]:
-        return blockdev.cow_chunks(f"/dev/mapper/{devmapper.lvm_device_name(self._group.vg, name)}-cow")
+        return blockdev.cow_chunks(self._group.path(name) + "-cow")
 
     # COW areas
 

@@ -35,6 +35,11 @@ class Thin:
         self._pool = group.settings.pool
         self._provisioned_bytes = 0
 
+    def is_ready(self, found: Mapping[str, lvm.LogicalVolume]) -> bool:
+        """The pool is there."""
+        pool = found.get(self._pool)
+        return pool is not None and pool.kind is lvm.LvKind.THIN_POOL
+
     def prepare(self, found: Mapping[str, lvm.LogicalVolume]) -> None:
         """Make the pool when it is missing."""
         pool = found.get(self._pool)
@@ -44,8 +49,7 @@ class Thin:
             raise base.Unavailable(f"lvm_thin_pool: {self._group.vg}/{pool.name} is a {pool.kind.value}")
 
     def stats(self) -> base.Stats:
-        """Capacity of the pool, up to the limit."""
-        self._lvm.volume_group()  # the pool's device would answer for a group that is gone
+        """Capacity of the pool, up to the limit; the kernel knows it, so it costs no command."""
         pool = self._pool_device()
         fill = devmapper.pool_fill(pool)
         room = max(0.0, self._group.settings.lvm_refuse_percent - fill.data_percent)
@@ -111,17 +115,25 @@ class Thin:
         found: Mapping[str, lvm.LogicalVolume],
         progress: base.Progress,
     ) -> None:
-        """Swap in a new thin snapshot of the snapshot."""
+        """Swap in a new thin snapshot of the snapshot.
+
+        Several turns, so that others do not wait for all of it; but who looks for the volume never sees half a swap.
+        """
         name, new, old = (prefix + volume_id for prefix in ("volume-", "_revert-", "_old-"))
-        with self._group.serial():
-            if leftovers := [part for part in (new, old) if part in found]:
+        serial = self._group.serial
+        if leftovers := [part for part in (new, old) if part in found]:
+            with serial():
                 self._lvm.remove(*leftovers)
-            self._tag_bare_snapshots(volume_id, found)
+        self._tag_bare_snapshots(volume_id, found)
+        with serial():
             self._lvm.create_thin_snapshot(target.name, new)
-            if target.size_bytes < found[name].size_bytes:
+        if target.size_bytes < found[name].size_bytes:
+            with serial():
                 self._lvm.extend(new, found[name].size_bytes)
+        with serial():
             self._lvm.rename(name, old)
             self._lvm.rename(new, name)
+        with serial():
             self._lvm.remove(old)
 
     def _tag_bare_snapshots(self, volume_id: str, found: Mapping[str, lvm.LogicalVolume]) -> None:
@@ -129,7 +141,8 @@ class Thin:
         tag = lvm_names.of_tag(volume_id)
         cuts = lvm_names.snapshots_of(found.values(), volume_id, thin=True)
         if bare := [item.name for item in cuts if tag not in item.tags]:
-            self._lvm.add_tags(tag, *bare)
+            with self._group.serial():
+                self._lvm.add_tags(tag, *bare)
 
     def diff(self, old: base.SnapshotFact, new: base.SnapshotFact) -> list[base.Extent]:
         """Not declared: ``thin_delta`` needs a metadata snapshot of the pool, of which there is one at a time."""
