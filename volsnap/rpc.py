@@ -6,6 +6,7 @@ Contract (topic ``volsnap-volume``, one server per backend):
 * ``connect`` / ``disconnect``: calls; what an initiator needs to reach a volume.
 """
 
+import concurrent.futures
 import logging
 import sys
 import threading
@@ -30,6 +31,7 @@ LOG = logging.getLogger(__name__)
 TOPIC = "volsnap-volume"
 VERSION = "1.0"
 _CALL_TIMEOUT_S = 30.0
+_CALLS_AT_ONCE = 16
 #: What oslo.messaging says when no ``transport_url`` is configured.
 _LIBRARY_DEFAULT = "rabbit://"
 
@@ -78,6 +80,7 @@ class VolumeClient:
     def __init__(self, transport: Any) -> None:
         target = oslo_messaging.Target(topic=TOPIC, version=VERSION)
         self._client = oslo_messaging.get_rpc_client(transport, target, timeout=_CALL_TIMEOUT_S)
+        self._callers = concurrent.futures.ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="calls")
         # A broker that hangs would hold a request for minutes; a queue in this process cannot.
         self._hints = None if _url(transport.conf).startswith("local:") else _Hints(self._cast)
 
@@ -115,24 +118,33 @@ class VolumeClient:
             connector=dict(connector),
             read_only=read_only,
         )
-        if "error" in result:
-            raise exception.Invalid(reason=result["error"])
+        _raise_refusal(result)
         return result
 
     def disconnect(self, backend: str, volume_id: str, size_gib: int, connector: Mapping[str, Any]) -> None:
         """Undo :meth:`connect`; raises as it does."""
         result = self._call(backend, "disconnect", volume_id=volume_id, size_gib=size_gib, connector=dict(connector))
-        if "error" in result:
-            raise exception.Invalid(reason=result["error"])
+        _raise_refusal(result)
 
     def _call(self, backend: str, method: str, **arguments: Any) -> dict[str, Any]:
+        """A call that ends: without a broker oslo.messaging waits for one for ever, whatever its time-outs say."""
+        client = self._client.prepare(server=backend, retry=0)
+        future = self._callers.submit(client.call, {}, method, **arguments)
         try:
-            result: dict[str, Any] = self._client.prepare(server=backend).call({}, method, **arguments)
-        except oslo_messaging.MessagingException as err:
+            result: dict[str, Any] = future.result(_CALL_TIMEOUT_S + 1)
+        except (oslo_messaging.MessagingException, TimeoutError) as err:
+            future.cancel()
             raise exception.ServiceUnavailable(
                 reason=f"The volume service {backend} does not answer; try again later."
             ) from err
         return result
+
+
+def _raise_refusal(result: Mapping[str, Any]) -> None:
+    """Raise what the service answered instead of a result."""
+    if "error" in result:
+        kind = exception.ServiceUnavailable if result.get("later") else exception.Invalid
+        raise kind(reason=result["error"])
 
 
 def make_server(transport: Any, backend: str, endpoint: object) -> Any:

@@ -20,6 +20,8 @@ FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 _PAGING = frozenset({"limit", "marker", "offset", "sort", "sort_key", "sort_dir", "all_tenants"})
 _OPERATORS = frozenset({"eq", "neq", "gt", "gte", "lt", "lte"})
 _TOO_BIG = 2**63
+#: How many conditions of a kind one list may have; databases bound the depth of an expression.
+_MOST_CONDITIONS = 100
 
 #: The filters by resource, as ``GET /resource_filters`` lists them.
 RESOURCE_FILTERS: Mapping[str, Sequence[str]] = {
@@ -181,7 +183,10 @@ class _Selection:
     def _add_time(self, name: str, text: str) -> None:
         if self.version < microversions.TIME_FILTERS:
             return
-        for part in text.split(","):
+        parts = text.split(",")
+        if len(self.times) + len(parts) > _MOST_CONDITIONS:
+            raise exception.Invalid(reason=f"{name} has more than {_MOST_CONDITIONS} conditions; give fewer.")
+        for part in parts:
             operator, colon, time = part.strip().partition(":")
             if not colon or operator[:1].isdigit():
                 operator, time = "eq", part.strip()
@@ -222,9 +227,25 @@ def _pairs(text: str) -> dict[str, str] | None:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or len(value) > _MOST_CONDITIONS:
         return None
-    return {str(key): str(item) for key, item in value.items()}
+    pairs = {}
+    for key, item in value.items():
+        try:
+            pairs[_encodable(key)] = _encodable(item)
+        except ValueError:  # a lone surrogate, or a number of thousands of digits: nothing stored is like that
+            return None
+    return pairs
+
+
+def _encodable(value: object) -> str:
+    """``value`` as text that can be sent to a database.
+
+    :raises ValueError: there is no such text.
+    """
+    text = str(value)
+    text.encode()
+    return text
 
 
 def _time(name: str, text: str) -> str:

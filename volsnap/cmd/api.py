@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -91,8 +90,7 @@ def _supervise(conf: cfg.ConfigOpts, workers: int) -> int:
     while children:
         pid, _status = os.wait()
         children.discard(pid)
-        if not stopping.is_set():
-            time.sleep(_RESTART_PAUSE_S)
+        if not stopping.wait(_RESTART_PAUSE_S):
             start()
     return 0
 

@@ -17,13 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     conf = compose.load(sys.argv[1:] if arguments is None else arguments, PROGRAM)
     parts = compose.make_parts(conf, PROGRAM)
     services = parts.volume_services()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     for service in services:
         service.start()
     print(f"{PROGRAM} works for {', '.join(service.host for service in services)}", flush=True)
     compose.settle()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     stop.wait()
     for service in services:
         service.stop()

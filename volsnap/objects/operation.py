@@ -92,7 +92,7 @@ MOVES: dict[Kind, Move] = {
         frozenset({V.AVAILABLE}),
         V.REVERTING,
         done=V.AVAILABLE,
-        failed=V.ERROR,
+        failed=None,
         overdue=V.ERROR,
     ),
     Kind.VOLUME_DELETE: Move(

@@ -11,6 +11,7 @@ from volsnap import exception
 from volsnap.db import engine, snapshots, volumes
 from volsnap.db.engine import Database, Row
 from volsnap.objects.operation import Kind
+from volsnap.objects.volume import VolumeStatus
 from volsnap.units import GIB
 from volsnap.volume import refs
 from volsnap.volume.drivers import base
@@ -18,7 +19,8 @@ from volsnap.volume.journal import Operation
 
 Values = dict[str, Any]
 
-_BULK_WHEN_COPYING = frozenset({Kind.VOLUME_FROM_SNAPSHOT, Kind.VOLUME_CLONE})
+#: The statuses of what a discard may remove.
+_GIVEN_UP = frozenset({VolumeStatus.ERROR, VolumeStatus.ERROR_DELETING, VolumeStatus.DELETING})
 
 
 class Manager:
@@ -43,8 +45,14 @@ class Manager:
     def copy_kinds(self) -> Collection[Kind]:
         """The kinds whose time grows with the data on this backend: they get a lane of their own."""
         able = self.driver.capabilities
-        kinds = set(_BULK_WHEN_COPYING) if able.clone_copies else set()
-        return kinds | ({Kind.VOLUME_REVERT} if able.revert_copies else set())
+        kinds: set[Kind] = set()
+        for copies, names in (
+            (able.clone_copies, (Kind.VOLUME_FROM_SNAPSHOT, Kind.VOLUME_CLONE)),
+            (able.create_copies, (Kind.VOLUME_CREATE, Kind.VOLUME_EXTEND)),
+            (able.revert_copies, (Kind.VOLUME_REVERT,)),
+        ):
+            kinds |= set(names) if copies else set()
+        return kinds
 
     def carry_out(self, operation: Operation, progress: base.Progress) -> Values:
         """Do the work; returns the columns that it determined.
@@ -112,9 +120,15 @@ class Manager:
         return {}
 
     def _discard_volume(self, operation: Operation, progress: base.Progress) -> Values:
-        """Remove what a create that was given up may have left."""
+        """Remove what a create that was given up may have left, also on the source that it was made from."""
+        if self._is_wanted(self._volume(operation.resource_id)):
+            return {}
         size_gib = int(operation.params.get("size_gib", 1))
         self.driver.delete_volume(base.VolumeRef(operation.resource_id, size_gib * GIB))
+        if operation.source_id is not None:
+            for found in self.driver.inventory():
+                if found.leftover and found.volume_id == operation.resource_id:
+                    self.driver.discard(found)
         return {}
 
     # snapshots
@@ -136,6 +150,9 @@ class Manager:
 
     def _discard_snapshot(self, operation: Operation, progress: base.Progress) -> Values:
         """Remove what a create that was given up, or came too late, may have left; its row may be gone by now."""
+        with self._database.read() as conn:
+            if self._is_wanted(snapshots.find(conn, operation.resource_id)):
+                return {}
         snapshot = self._snapshot_ref(operation.resource_id)
         if snapshot is None and operation.source_id is not None:
             snapshot = base.SnapshotRef(operation.resource_id, base.VolumeRef(operation.source_id, GIB), GIB)
@@ -144,6 +161,11 @@ class Manager:
         return {}
 
     # rows
+
+    @staticmethod
+    def _is_wanted(row: Row | None) -> bool:
+        """Somebody said since that the resource is good: what may be there is not removed behind their back."""
+        return row is not None and row.status not in _GIVEN_UP
 
     def _volume(self, volume_id: str | None) -> Row | None:
         if volume_id is None:
@@ -166,24 +188,27 @@ class Manager:
         """``driver_volume_type`` and ``data``.
 
         :raises exception.Invalid: the backend refuses.
+        :raises exception.ServiceUnavailable: it does not answer; the same call may work later.
         """
         ref = base.VolumeRef(volume_id, size_gib * GIB)
         try:
             connection = self.driver.connect(ref, connector, read_only=read_only)
         except base.DriverError as err:
-            raise exception.Invalid(reason=str(err)) from err
+            raise _refusal(err) from err
         return {
             "driver_volume_type": connection.driver_volume_type,
             "data": dict(connection.data),
         }
 
     def disconnect(self, volume_id: str, size_gib: int, connector: Mapping[str, Any]) -> None:
-        """Undo :meth:`connect`.
-
-        :raises exception.Invalid: the backend refuses.
-        """
+        """Undo :meth:`connect`; raises as it does."""
         ref = base.VolumeRef(volume_id, size_gib * GIB)
         try:
             self.driver.disconnect(ref, connector)
         except base.DriverError as err:
-            raise exception.Invalid(reason=str(err)) from err
+            raise _refusal(err) from err
+
+
+def _refusal(err: base.DriverError) -> exception.VolsnapError:
+    """What a caller who waits for the answer is told."""
+    return exception.Invalid(reason=str(err)) if err.final else exception.ServiceUnavailable(reason=str(err))

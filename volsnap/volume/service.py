@@ -62,6 +62,8 @@ class VolumeService:
         self._worker = Worker(host, self._manager, journal, **worker_options)
         self._server = rpc.make_server(transport, host, self)
         self._stopping = threading.Event()
+        # Starting to listen lasts until the broker answers; work and care do not need one.
+        self._listener = threading.Thread(target=self._server.start, name=f"{host}-listen", daemon=True)
         self._caretaker = threading.Thread(target=self._care, name=f"{host}-care", daemon=True)
 
     def start(self) -> None:
@@ -69,17 +71,20 @@ class VolumeService:
         self._check()
         self._announcer.backends.add(self.host)
         self._worker.start()
-        self._server.start()
         self._caretaker.start()
+        self._listener.start()
 
     def stop(self) -> None:
         """Finish what runs; what is left stays in the journal."""
-        self._server.stop()
+        listens = not self._listener.is_alive()
+        if listens:
+            self._server.stop()
         self._stopping.set()
         self._worker.stop()
         self._announcer.backends.discard(self.host)
         self._caretaker.join()
-        self._server.wait()
+        if listens:
+            self._server.wait()
         self._driver.close()
 
     # the RPC contract (``rpc.py``)
@@ -99,8 +104,8 @@ class VolumeService:
         """What an initiator needs to reach the volume, or ``error``."""
         try:
             return self._manager.connect(volume_id, size_gib, connector, read_only=read_only)
-        except exception.Invalid as err:
-            return {"error": str(err)}
+        except exception.VolsnapError as err:
+            return {"error": str(err), "later": isinstance(err, exception.ServiceUnavailable)}
 
     def disconnect(
         self, ctxt: Mapping[str, Any], volume_id: str, size_gib: int, connector: dict[str, Any]
@@ -108,8 +113,8 @@ class VolumeService:
         """Undo :meth:`connect`; empty, or ``error``."""
         try:
             self._manager.disconnect(volume_id, size_gib, connector)
-        except exception.Invalid as err:
-            return {"error": str(err)}
+        except exception.VolsnapError as err:
+            return {"error": str(err), "later": isinstance(err, exception.ServiceUnavailable)}
         return {}
 
     # care

@@ -10,7 +10,7 @@ import orjson
 from volsnap import exception
 from volsnap.context import RequestContext
 from volsnap.db import services as rows
-from volsnap.db.engine import Database, Row
+from volsnap.db.engine import Connection, Database, Row
 from volsnap.units import GIB
 
 #: The name under which clients of the Block Storage API know a volume service.
@@ -103,6 +103,22 @@ class Services:
             is_up=time.time() - row.seen_at < down_time_s,
             updated_at=row.updated_at,
         )
+
+
+def usable_backend(conn: Connection, resource: Row) -> str:
+    """The backend of a volume or snapshot, which must be there and not frozen.
+
+    :raises exception.InvalidStatus: it is not.
+    """
+    backend: str | None = resource.backend
+    if backend is None:
+        raise exception.InvalidStatus(kind="volume", reason=f"Volume {resource.id} has no backend; delete it.")
+    service = rows.find(conn, BINARY, backend)
+    if service is not None and service.frozen:
+        raise exception.InvalidStatus(
+            kind="volume", reason=f"The backend {backend} is frozen; try again when it is thawed."
+        )
+    return backend
 
 
 def _capabilities(row: Row) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from volsnap import exception
 from volsnap.context import RequestContext
-from volsnap.db import engine, models, page, services
+from volsnap.db import engine, models, operations, page
 from volsnap.db import metadata as text
 from volsnap.db import snapshots as rows
 from volsnap.db import volumes as volume_rows
@@ -22,7 +22,7 @@ from volsnap.objects.volume import (
 from volsnap.volume.journal import Journal
 from volsnap.volume.metadata import MetadataItems
 from volsnap.volume.quota import Quotas, Request
-from volsnap.volume.services import BINARY
+from volsnap.volume.services import usable_backend
 
 
 class Snapshots:
@@ -94,7 +94,7 @@ class Snapshots:
             if volume is None:
                 raise exception.NotFound(kind="Volume", id=volume_id)
             _check_volume(volume, force=force, allow_in_use=allow_in_use)
-            backend = _usable_backend(conn, volume)
+            backend = usable_backend(conn, volume)
             self._check_quota(conn, context, volume)
             rows.create(
                 conn,
@@ -149,6 +149,7 @@ class Snapshots:
         """The part of :meth:`delete` that belongs into the caller's transaction."""
         move = MOVES[Kind.SNAPSHOT_DELETE]
         assert move.during is not None
+        usable_backend(conn, snapshot)
         sources = frozenset(SnapshotStatus) if force else move.sources
         grouped = snapshot.group_snapshot_id is not None
         if grouped or not rows.claim(conn, snapshot.id, sources, move.during):
@@ -172,23 +173,22 @@ class Snapshots:
     def update_status(
         self, context: RequestContext, snapshot_id: str, status: str, progress: str | None = None
     ) -> None:
-        """Let a service that made the snapshot itself (Nova) report its status.
+        """Let a service that makes the snapshot itself (Nova) report its status.
 
-        :raises exception.Invalid: the present status cannot become ``status``.
+        :raises exception.Invalid: the present status cannot become ``status``, or is ours: work of our own is on.
         """
         with self._database.write() as conn:
             snapshot = self._get(conn, context, snapshot_id)
             allowed = STATUS_UPDATES.get(snapshot.status)
-            if allowed is None:
+            if allowed is None or operations.has_waiting(conn, [snapshot_id]):
                 raise exception.Invalid(
                     reason=f"Snapshot status {snapshot.status} not allowed for update_snapshot_status"
                 )
-            if status not in allowed:
+            values = {"progress": progress} if progress is not None else {}
+            if status not in allowed or not rows.claim(conn, snapshot_id, {snapshot.status}, status, **values):
                 raise exception.Invalid(
                     reason=f"Provided snapshot status {status} not allowed for snapshot with status {snapshot.status}."
                 )
-            values = {"status": status} | ({"progress": progress} if progress is not None else {})
-            rows.update(conn, snapshot_id, **values)
 
     def _get(self, conn: Connection, context: RequestContext, snapshot_id: str) -> Row:
         snapshot = rows.find(conn, snapshot_id, project_id=context.visible_project)
@@ -223,17 +223,3 @@ def _check_volume(volume: Row, *, force: bool, allow_in_use: bool) -> None:
             kind="volume",
             reason=f"Volume {volume.id} status must be {names}, but current status is: {volume.status}.",
         )
-
-
-def _usable_backend(conn: Connection, volume: Row) -> str:
-    """The volume's backend, which an operator may have frozen."""
-    if volume.backend is None:
-        raise exception.InvalidStatus(kind="volume", reason=f"Volume {volume.id} has no backend.")
-    service = services.find(conn, BINARY, volume.backend)
-    if service is not None and service.frozen:
-        raise exception.InvalidStatus(
-            kind="volume",
-            reason=f"The backend {volume.backend} is frozen; try again when it is thawed.",
-        )
-    backend: str = volume.backend
-    return backend

@@ -19,12 +19,13 @@ from volsnap.db import volumes as rows
 from volsnap.db.engine import Connection, Database, Row
 from volsnap.objects.operation import MOVES, Kind
 from volsnap.objects.snapshot import SnapshotStatus
-from volsnap.objects.volume import CLONE_SOURCES, VolumeStatus
+from volsnap.objects.volume import CLONE_SOURCES, SNAPSHOT_SOURCES_FORCED, VolumeStatus
 from volsnap.rpc import VolumeClient
 from volsnap.volume import scheduler
 from volsnap.volume.journal import MESSAGE_TTL_S, Journal
 from volsnap.volume.metadata import MetadataItems
 from volsnap.volume.quota import Quotas, Request
+from volsnap.volume.services import usable_backend
 from volsnap.volume.snapshots import Snapshots
 
 _DELETE_REFUSED = (
@@ -147,10 +148,10 @@ class Volumes:
             source = self._source(conn, context, wanted)
             size_gib = _size(wanted.size_gib, source)
             volume_type = self._type(conn, wanted.volume_type, source)
-            backend = source.backend or self._choose_backend(conn, wanted, size_gib, volume_type)
+            backend, zone = self._place(conn, wanted, source, size_gib, volume_type)
             self._check_quota(conn, context, size_gib, volume_type)
             row = _new_row(volume_id, context, wanted, source, size_gib, backend)
-            row["availability_zone"] = wanted.availability_zone or self._default_zone
+            row["availability_zone"] = zone
             row["volume_type_id"] = volume_type.id if volume_type is not None else None
             rows.create(conn, row)
             if backend is None:
@@ -316,7 +317,7 @@ class Volumes:
 
     def _connectable(self, context: RequestContext, volume_id: str) -> Row:
         volume = self.get(context, volume_id)
-        if volume.backend is None or volume.status in (VolumeStatus.CREATING, VolumeStatus.ERROR):
+        if volume.backend is None or volume.status not in SNAPSHOT_SOURCES_FORCED:
             raise exception.InvalidStatus(
                 kind="volume",
                 reason=f"Volume {volume_id} is {volume.status} and cannot be connected.",
@@ -360,7 +361,7 @@ class Volumes:
             Kind.VOLUME_FROM_SNAPSHOT,
             snapshot_id,
             snapshot.size_gib,
-            snapshot.backend,
+            usable_backend(conn, snapshot),
             snapshot.volume_type_id,
             volume.bootable,
             volume.image_metadata,
@@ -378,7 +379,7 @@ class Volumes:
             Kind.VOLUME_CLONE,
             volume_id,
             volume.size_gib,
-            volume.backend,
+            usable_backend(conn, volume),
             volume.volume_type_id,
             volume.bootable,
             volume.image_metadata,
@@ -392,21 +393,29 @@ class Volumes:
             return found
         return type_rows.find(conn, source.volume_type_id or self._default_type)
 
-    def _choose_backend(
-        self, conn: Connection, wanted: NewVolume, size_gib: int, volume_type: Row | None
-    ) -> str | None:
-        services = service_rows.list_all(conn)
+    def _place(
+        self, conn: Connection, wanted: NewVolume, source: Source, size_gib: int, volume_type: Row | None
+    ) -> tuple[str | None, str]:
+        """Backend and zone of a new volume: those of its source, or what the scheduler finds."""
+        services = {service.host: service for service in service_rows.list_all(conn)}
         zone = wanted.availability_zone
-        if zone is not None and zone not in {service.availability_zone for service in services}:
+        if zone is not None and zone not in {service.availability_zone for service in services.values()}:
             raise exception.Invalid(reason=f"Availability zone '{zone}' is invalid.")
-        return scheduler.choose_backend(
-            services,
+        backend = source.backend or scheduler.choose_backend(
+            list(services.values()),
             now=time.time(),
             down_time_s=self._down_time_s,
             size_gib=size_gib,
             extra_specs=orjson.loads(volume_type.extra_specs) if volume_type is not None else {},
             availability_zone=zone,
         )
+        service = services.get(backend) if backend is not None else None
+        there = service.availability_zone if service is not None else zone or self._default_zone
+        if zone not in (None, there):
+            raise exception.Invalid(
+                reason=f"Availability zone '{zone}' is invalid: the volume's source is in '{there}'."
+            )
+        return backend, there
 
     def _check_quota(self, conn: Connection, context: RequestContext, size_gib: int, volume_type: Row | None) -> None:
         wanted = Request(

@@ -173,7 +173,7 @@ class Capabilities:
     protocol: str
     #: Space is allotted when data is written.
     thin: bool
-    #: Volume from snapshot and clone copy all data: they run in the lane for long work.
+    #: Volume from snapshot and clone copy data, always or at times: they run in the lane for long work.
     clone_copies: bool
     #: Revert takes time that grows with the data: it runs in the lane for long work.
     revert_copies: bool
@@ -183,6 +183,8 @@ class Capabilities:
     group_snapshot: bool
     #: Any host that runs this driver reaches the same objects.
     shared: bool
+    #: Making and extending a volume writes all of it: they run in the lane for long work.
+    create_copies: bool = False
     #: The most snapshots one volume may have; None: no limit worth naming.
     snapshots_per_volume: int | None = None
 
@@ -257,9 +259,7 @@ class Driver(abc.ABC):
         """Grow to ``new_size_bytes``; the new part reads as zeros. Already that large: success."""
 
     @abc.abstractmethod
-    def clone_volume(
-        self, source: VolumeRef, volume: VolumeRef, progress: Progress = no_progress
-    ) -> VolumeFact:
+    def clone_volume(self, source: VolumeRef, volume: VolumeRef, progress: Progress = no_progress) -> VolumeFact:
         """``volume`` holds the bytes ``source`` had at one instant; its size may be larger."""
 
     @abc.abstractmethod
@@ -297,9 +297,7 @@ class Driver(abc.ABC):
         """Cut all at one instant: all of them or none."""
 
     @abc.abstractmethod
-    def revert(
-        self, volume: VolumeRef, snapshot: SnapshotRef, progress: Progress = no_progress
-    ) -> VolumeFact:
+    def revert(self, volume: VolumeRef, snapshot: SnapshotRef, progress: Progress = no_progress) -> VolumeFact:
         """``volume`` (not in use) holds the bytes of ``snapshot`` again; every snapshot of it stays as it was.
 
         Repeated after a crash it ends the same. A volume that was extended since keeps its size; the part behind the
@@ -313,9 +311,7 @@ class Driver(abc.ABC):
     # data
 
     @abc.abstractmethod
-    def connect(
-        self, volume: VolumeRef, connector: Mapping[str, Any], *, read_only: bool = False
-    ) -> Connection:
+    def connect(self, volume: VolumeRef, connector: Mapping[str, Any], *, read_only: bool = False) -> Connection:
         """Make the volume reachable for the initiator that ``connector`` describes. Repeatable."""
 
     @abc.abstractmethod
@@ -323,9 +319,7 @@ class Driver(abc.ABC):
         """Undo :meth:`connect`. Repeatable; success when there is nothing to undo."""
 
     @abc.abstractmethod
-    def open_snapshot(
-        self, snapshot: SnapshotRef
-    ) -> contextlib.AbstractContextManager[SnapshotReader]:
+    def open_snapshot(self, snapshot: SnapshotRef) -> contextlib.AbstractContextManager[SnapshotReader]:
         """Open for reading: ``with driver.open_snapshot(ref) as reader``.
 
         :raises NotFound: it is not there.
