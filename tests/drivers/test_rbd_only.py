@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -268,6 +269,55 @@ def test_purge_after_a_restart(backend: "RbdBackend") -> None:
     assert backend.object_names() == {f"trash:{base.volume_name(keep.id)}"}
 
 
+def _wait_in_the_trash(backend: "RbdBackend", number: int) -> dict[str, base.VolumeRef]:
+    """Deleted volumes that still have a clone: image id in the order of the trash's listing → the clone."""
+    clones = {}
+    for _ in range(number):
+        source, clone = scenario.new_volume(backend), scenario.volume_ref(backend)
+        backend.driver.clone_volume(source, clone)
+        backend.driver.delete_volume(source)
+        clones[base.volume_name(source.id)] = clone
+    return {each["id"]: clones[each["name"]] for each in backend._rbd.trash_list(backend.ioctx)}
+
+
+def test_the_trash_does_not_starve(backend: "RbdBackend", monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. Five volumes wait in the trash, as many as are tried at once and one more; all are due at once again.
+
+    2. The one that is listed last loses its clone: the second round gets to it.
+    """
+    from volsnap.volume.drivers import rbd_trash
+
+    monkeypatch.setattr(rbd_trash, "RETRY_S", 0.0)
+    waiting = _wait_in_the_trash(backend, rbd_trash.PURGES_AT_ONCE + 1)
+    last = list(waiting)[-1]
+    backend._rbd.remove(backend.ioctx, base.volume_name(waiting[last].id))
+    with _driver(backend, rbd_purge_wait_s=20.0) as driver:
+        driver.maintain()
+        assert len(list(backend._rbd.trash_list(backend.ioctx))) == len(waiting)
+        driver.maintain()
+    assert last not in {each["id"] for each in backend._rbd.trash_list(backend.ioctx)}
+    assert len(list(backend._rbd.trash_list(backend.ioctx))) == len(waiting) - 1
+
+
+def test_the_trash_backs_off(backend: "RbdBackend", monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. What has a clone is tried less and less often. 2. The clone is deleted: its turn comes at once."""
+    from volsnap.volume.drivers import rbd_pool, rbd_trash
+
+    (clone,) = _wait_in_the_trash(backend, 1).values()
+    tries: list[str] = []
+    purge = rbd_pool.purge
+    monkeypatch.setattr(rbd_trash, "RETRY_S", 0.1)
+    monkeypatch.setattr(rbd_pool, "purge", lambda *args: (tries.append(args[0]), purge(*args))[1])
+    with _driver(backend, rbd_purge_wait_s=20.0) as driver:
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            driver.maintain()
+        assert 3 <= len(tries) <= 5  # at 0, 0.1, 0.3, 0.7 and 1.5 s
+        driver.delete_volume(clone)
+        driver.maintain()
+    assert backend.object_names() == set()
+
+
 def test_an_attached_volume_is_not_deleted(backend: "RbdBackend") -> None:
     """Somebody has it open: Busy, and it stays."""
     import rbd
@@ -369,6 +419,94 @@ def test_a_clone_that_crashed(backend: "RbdBackend") -> None:
     assert backend.object_names() == {name}
 
 
+def test_the_instant_of_a_clone_belongs_to_the_new_volume(backend: "RbdBackend") -> None:
+    """1. inventory names it with the new volume's id, and the source by its name.
+
+    2. Discarding it takes exactly it, also while the source is open elsewhere, and twice; other snapshots stay.
+    3. While a call makes that clone it is no leftover: come again. 4. On a foreign image it is not ours.
+    """
+    import rbd
+
+    source = scenario.new_volume(backend, "v1")
+    kept, other, clone = (
+        scenario.new_snapshot(backend, source),
+        scenario.volume_ref(backend),
+        scenario.volume_ref(backend),
+    )
+    name, instant = base.volume_name(source.id), f"clone-{clone.id}"
+    for each in (instant, f"clone-{other.id}", "theirs"):
+        backend.make_foreign_snapshot(source, each)
+    (found,) = [item for item in backend.driver.inventory() if item.volume_id == clone.id]
+    assert found == base.StorageObject(
+        instant, source.size_bytes, is_snapshot=True, volume_id=clone.id, origin=name, leftover=True
+    )
+    with rbd.Image(backend.ioctx, name) as image:
+        with backend.driver._alone(clone.id), pytest.raises(base.Unavailable):  # type: ignore[attr-defined]
+            backend.driver.discard(found)
+        for _ in range(2):
+            backend.driver.discard(found)
+        image.write(b"still ours", 0)
+    left = {name, *(f"{name}@{each}" for each in (base.snapshot_name(kept.id), f"clone-{other.id}", "theirs"))}
+    assert backend.object_names() == left
+    with pytest.raises(base.Unsupported):
+        backend.driver.discard(base.StorageObject(instant, 0, is_snapshot=True, origin="somebodys-disk"))
+
+
+def test_half_a_clone_that_is_still_open(backend: "RbdBackend") -> None:
+    """Its dead maker's watch has not timed out yet: no final Busy for the repeated clone, and then it ends well."""
+    import rbd
+
+    source = scenario.new_volume(backend, "v1")
+    clone = scenario.volume_ref(backend)
+    half = f"{base.volume_name(clone.id)}.new"
+    backend._rbd.create(backend.ioctx, half, source.size_bytes, old_format=False)
+    with rbd.Image(backend.ioctx, half):
+        with pytest.raises(base.Unavailable):
+            backend.driver.clone_volume(source, clone)
+        with pytest.raises(base.Unavailable):
+            backend.driver.discard(base.StorageObject(half, 0, volume_id=clone.id, leftover=True))
+    backend.driver.clone_volume(source, clone)
+    scenario.assert_volume(backend, clone, "v1")
+
+
+def test_a_clone_may_copy(backend: "RbdBackend") -> None:
+    """One that would get too deep is flattened: it belongs into the lane for long work."""
+    assert backend.driver.capabilities.clone_copies
+
+
+def test_nothing_else_works_on_a_volume_while_it_is_reverted(
+    backend: "RbdBackend", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another revert or a delete comes again later, also after the first caller has given up."""
+    from volsnap.lowlevel import ceph_image
+
+    volume = scenario.new_volume(backend, "v1")
+    snapshot = scenario.new_snapshot(backend, volume)
+    scenario.stamp(backend, volume, "v2")
+    is_in, go_on, rollback = threading.Event(), threading.Event(), ceph_image.Image.rollback
+
+    def slow(image: ceph_image.Image, name: str) -> None:
+        is_in.set()
+        assert go_on.wait(20)
+        rollback(image, name)
+
+    monkeypatch.setattr(ceph_image.Image, "rollback", slow)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        reverted = pool.submit(backend.driver.revert, volume, snapshot)
+        try:
+            assert is_in.wait(20)
+            with pytest.raises(base.Unavailable):
+                backend.driver.revert(volume, snapshot)
+            with pytest.raises(base.Unavailable):
+                backend.driver.delete_volume(volume)
+        finally:
+            go_on.set()
+        reverted.result(60)
+    scenario.assert_volume(backend, volume, "v1")
+    backend.driver.delete_snapshot(snapshot)
+    backend.driver.delete_volume(volume)
+
+
 @pytest.mark.parametrize("is_listed", [True, False])
 @pytest.mark.parametrize("ends_by", ["repeat", "discard"])
 def test_a_rename_that_was_killed(backend: "RbdBackend", is_listed: bool, ends_by: str) -> None:
@@ -429,6 +567,27 @@ def test_large_and_empty(backend: "RbdBackend") -> None:
     assert time.monotonic() - started < 5
 
 
+def test_a_repeated_check_lists_nothing(backend: "RbdBackend", monkeypatch: pytest.MonkeyPatch) -> None:
+    """1. The first one looks at everything, the next ones only for an OSD. 2. It freezes: Unavailable.
+
+    3. It goes on: the next check is a full one again.
+    """
+    from volsnap.lowlevel import ceph
+
+    calls: list[str] = []
+    names, mon = ceph.Session.image_names, ceph.Session.mon
+    monkeypatch.setattr(ceph.Session, "image_names", lambda session: (calls.append("names"), names(session))[1])
+    monkeypatch.setattr(ceph.Session, "mon", lambda session, what: (calls.append(what), mon(session, what))[1])
+    with _driver(backend, rbd_deadline_s=4.0) as driver:
+        for _ in range(3):
+            driver.check()
+        assert calls == ["names", "osd dump"]
+        with backend.cluster.frozen(), pytest.raises(base.Unavailable):
+            driver.check()
+        driver.check()
+        assert calls == ["names", "osd dump"] * 2
+
+
 # -------------------------------------------------------------------------------- another cluster
 
 
@@ -448,6 +607,7 @@ def test_an_old_cluster_without_a_manager(tmp_path: pathlib.Path, backend: "RbdB
             driver.check()
         cluster.mon("osd set-require-min-compat-client", version="mimic")
         driver.check()
+        driver.check()
         assert driver.stats() == base.Stats(0, 0)
         volume = scenario.volume_ref(backend)
         driver.create_volume(volume)
@@ -459,6 +619,31 @@ def test_an_old_cluster_without_a_manager(tmp_path: pathlib.Path, backend: "RbdB
                 assert driver.find_volume(volume.id) is not None
         with pytest.raises(base.Unavailable):
             driver.find_volume(volume.id)
+        with pytest.raises(base.Unavailable):
+            driver.check()
+
+
+_STARTER = """
+import pathlib, sys
+from tests.labs import ceph
+with ceph.cluster(pathlib.Path(sys.argv[1])) as cluster:
+    print(*(cluster.pid(daemon) for daemon in ("mon.a", "osd.0")), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_cluster_ends_with_its_starter(tmp_path: pathlib.Path) -> None:
+    """A test run is killed: no daemon of its cluster, and nothing of its folder, stays behind."""
+    folder = tmp_path / "ceph"
+    with subprocess.Popen([sys.executable, "-c", _STARTER, str(folder)], stdin=-1, stdout=-1, text=True) as starter:
+        assert starter.stdout is not None
+        pids = starter.stdout.readline().split()
+        starter.kill()
+    assert len(pids) == 2
+    end = time.monotonic() + 20
+    while folder.exists() or any(pathlib.Path("/proc", pid).exists() for pid in pids):
+        assert time.monotonic() < end, "the cluster outlived who started it"
+        time.sleep(0.1)
 
 
 def test_the_import_loads_no_librbd() -> None:

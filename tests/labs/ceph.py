@@ -27,6 +27,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -404,13 +405,35 @@ def _free_ports() -> Iterator[int]:
 
 @contextlib.contextmanager
 def cluster(directory: pathlib.Path, options: Options | None = None) -> Iterator[Cluster]:
-    """A running cluster in ``directory``; stopped and removed at the end."""
+    """A running cluster in ``directory``; stopped and removed at the end, also when this process is killed."""
     made = Cluster(directory)
-    made.up(options)
-    try:
-        yield made
-    finally:
-        made.down(kill=True, remove=True)
+    with _heir(made.directory):
+        try:
+            made.up(options)
+            yield made
+        finally:
+            made.down(kill=True, remove=True)
+
+
+@contextlib.contextmanager
+def _heir(directory: pathlib.Path) -> Iterator[None]:
+    """A process that takes the cluster down when this one ends inside without doing it.
+
+    It notices the end of its standard input, which only this process holds open. Daemons that get a signal with their
+    parent's death would not do: they have none (they put themselves into the background), and whoever starts one anew
+    may be a thread that ends before its process does.
+    """
+    down = 'read -r _; exec "$0" -m tests.labs.ceph down --kill "$1"'
+    argv = ["sh", "-c", down, sys.executable, str(directory)]
+    root = pathlib.Path(__file__).parents[2]
+    # A session of its own, for Ctrl-C and a closed terminal end all processes of the starter's.
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=root, start_new_session=True
+    ) as heir:
+        try:
+            yield
+        finally:
+            heir.kill()
 
 
 def main(argv: list[str] | None = None, out: IO[str] | None = None) -> None:

@@ -128,8 +128,8 @@ operations = sa.Table(
     sa.Column("lease_owner", _NAME),
     sa.Column("lease_expires", sa.Double, nullable=False, default=0.0),
     sa.Column("not_before", sa.Double, nullable=False, default=0.0),
-    #: When the user is told that it failed, though the work may go on.
-    sa.Column("deadline", sa.Double, nullable=False),
+    #: When the user is told that it failed, though the work may go on; 0 until storage left an answer open.
+    sa.Column("deadline", sa.Double, nullable=False, default=0.0),
     sa.Column("progress", sa.Integer, nullable=False, default=0),
     sa.Column("error", sa.Text),
     sa.Column("created_at", _TIME, nullable=False),

@@ -99,6 +99,12 @@ def end(conn: Connection, operation_id: int, attempt: int) -> bool:
     return conn.execute(_END, {"row_id": operation_id, "held": attempt}).rowcount == 1
 
 
+def waiting_since(conn: Connection, backend: str, before: str) -> Sequence[Row]:
+    """Operations that nobody holds and that were submitted before a time."""
+    query = sa.select(operations).where(_C.backend == backend, _C.lease_expires < time.time(), _C.created_at < before)
+    return conn.execute(query.order_by(_C.id)).all()
+
+
 def has_waiting(conn: Connection, resource_ids: Collection[str]) -> bool:
     """Whether any operation changes or reads one of ``resource_ids``."""
     return conn.execute(_WAITING, {"ids": list(resource_ids)}).first() is not None

@@ -69,7 +69,7 @@ class Operation:
     @property
     def is_overdue(self) -> bool:
         """Whether the user has been, or must now be, told that storage does not answer."""
-        return time.time() > self.deadline
+        return 0 < self.deadline < time.time()
 
 
 class Lane(Protocol):
@@ -157,7 +157,6 @@ class Journal:
             "project_id": context.project_id,
             "user_id": context.user_id,
             "request_id": context.request_id,
-            "deadline": time.time() + self._deadline_s,
             "created_at": engine.now(),
         }
         return operations.create(conn, row)
@@ -258,6 +257,8 @@ class Journal:
         move = operation.move
         late = (give_up or operation.is_overdue) and move.overdue is not None
         values: dict[str, Any] = {"not_before": time.time() + delay_s, "error": reason}
+        if not operation.deadline:  # the clock starts with the first open answer, not while the work waited or went on
+            values["deadline"] = time.time() + self._deadline_s
         if late and move.undo is not None:
             values["kind"] = move.undo
         with self._database.write() as conn:
@@ -266,6 +267,18 @@ class Journal:
             elif late and _overdue(conn, operation, move):
                 _tell(conn, operation, f"{reason} The service goes on trying.")
         self._announcer.announce(operation.id)
+
+    def tell_waiting(self, backend: str) -> None:
+        """While the storage is away, work that was never begun is late too: tell its users."""
+        with self._database.write() as conn:
+            for row in operations.waiting_since(conn, backend, engine.later(-self._deadline_s)):
+                operation = _operation(row)
+                move = operation.move
+                if move.overdue is None or not _overdue(conn, operation, move):
+                    continue
+                if move.undo is not None:
+                    operations.update(conn, row.id, row.attempt, kind=move.undo)
+                _tell(conn, operation, "The storage does not answer. The service goes on trying.")
 
     def hand_back(self, operation: Operation) -> None:
         """Stop working on it without a result: whoever claims next begins at once."""

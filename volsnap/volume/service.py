@@ -54,6 +54,7 @@ class VolumeService:
         self.host = host
         self._driver = driver
         self._database = database
+        self._journal = journal
         self._announcer = announcer
         self._backend_name = backend_name
         self._zone = zone
@@ -151,6 +152,8 @@ class VolumeService:
             try:
                 if self._check():
                     self._show_lost(self._driver.maintain())
+                else:
+                    self._journal.tell_waiting(self.host)
                 with self._database.write() as conn:
                     messages.expire(conn)
             except (base.DriverError, exception.ServiceUnavailable) as err:

@@ -333,7 +333,8 @@ class Volumes:
         return volume
 
     def _submit(self, conn: Connection, context: RequestContext, kind: Kind, volume: Row, **more: Any) -> None:
-        self._journal.submit(conn, context, kind, backend=volume.backend, resource_id=volume.id, **more)
+        backend = usable_backend(conn, volume)
+        self._journal.submit(conn, context, kind, backend=backend, resource_id=volume.id, **more)
 
     def _source(self, conn: Connection, context: RequestContext, wanted: NewVolume) -> Source:
         """Look the source up, and hold it against deletion until the transaction ends."""
@@ -412,9 +413,7 @@ class Volumes:
         service = services.get(backend) if backend is not None else None
         there = service.availability_zone if service is not None else zone or self._default_zone
         if zone not in (None, there):
-            raise exception.Invalid(
-                reason=f"Availability zone '{zone}' is invalid: the volume's source is in '{there}'."
-            )
+            raise exception.Invalid(reason=f"Availability zone '{zone}' is invalid: the source is in '{there}'.")
         return backend, there
 
     def _check_quota(self, conn: Connection, context: RequestContext, size_gib: int, volume_type: Row | None) -> None:

@@ -125,12 +125,9 @@ class Worker:
         self._owner = f"{backend}/{uuid.uuid4()}"
         self._poll_s = poll_s
         self._lease_s = lease_s
-        copies = frozenset(manager.copy_kinds())
-        self._lanes = [
-            Lane(f"{backend}-cut", cut_threads, frozenset(Kind) - copies),
-            Lane(f"{backend}-copy", copy_threads, copies),
-        ]
-        self._lane_of = {kind: lane for lane in self._lanes for kind in lane.kinds}
+        self._threads = (cut_threads, copy_threads)
+        self._lanes: list[Lane] = []
+        self._lane_of: dict[Kind, Lane] = {}
         self._leases = Leases()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -143,7 +140,14 @@ class Worker:
         self._renewer = threading.Thread(target=self._renew, name=f"{backend}-leases", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to work. The backend was looked at before: only then its driver knows what it can do."""
+        copies = frozenset(self._manager.copy_kinds())
+        cut_threads, copy_threads = self._threads
+        self._lanes = [
+            Lane(f"{self.backend}-cut", cut_threads, frozenset(Kind) - copies),
+            Lane(f"{self.backend}-copy", copy_threads, copies),
+        ]
+        self._lane_of = {kind: lane for lane in self._lanes for kind in lane.kinds}
         self._renewer.start()
         self._claimer.start()
 

@@ -20,17 +20,16 @@ Every call runs in a worker thread with a deadline (:mod:`volsnap.lowlevel.ceph`
 unknown, never "no": the error is :class:`~volsnap.volume.drivers.base.Unavailable`, and repeating the call ends well.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from volsnap.lowlevel import ceph
-from volsnap.volume.drivers import base, rbd_pool
+from volsnap.lowlevel import ceph, ceph_errors, ceph_image
+from volsnap.volume.drivers import base, rbd_capacity, rbd_pool, rbd_reader, rbd_trash
 
 T = TypeVar("T")
 
@@ -40,8 +39,6 @@ _OLD_RELEASES = frozenset(
     "argonaut bobtail cuttlefish dumpling emperor firefly giant hammer infernalis jewel kraken luminous".split()  # noqa: SIM905
 )
 _INVENTORY_CHUNK = 32
-_PURGES_AT_ONCE = 4
-_PURGE_RETRY_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class RbdDriver(base.Driver):
         self.capabilities = base.Capabilities(
             protocol="ceph",
             thin=True,
-            clone_copies=False,
+            clone_copies=True,  # a clone that would get too deep is flattened, which copies its data
             revert_copies=True,
             diff=True,
             group_snapshot=False,
@@ -84,18 +81,24 @@ class RbdDriver(base.Driver):
                 settings.rbd_deadline_s,
             )
         )
-        self._capacity: rbd_pool.Capacity | None = None
-        self._capacity_lock = threading.Lock()
-        #: Trashed images that could not be purged yet, and when to try again; guarded by the lock.
-        self._purge_after: dict[str, float] = {}
-        self._purge_lock = threading.Lock()
+        self._gauge = rbd_capacity.Gauge(
+            settings.rbd_pool,
+            settings.rbd_refuse_percent,
+            settings.rbd_stats_max_age_s,
+            lambda: self._run(lambda session: session.mon("df", detail="detail")),
+        )
+        self._trash = rbd_trash.Trash(self._client, settings.rbd_purge_wait_s)
+        self._is_checked = False
         #: Volumes that a call makes or deletes now; guarded by the lock.
         self._in_work: set[str] = set()
         self._in_work_lock = threading.Lock()
         self._hosts: tuple[list[str], list[str]] | None = None
 
     def check(self) -> None:
-        self._run(self._check)
+        """In full at first and after an error; in between it only proves that an OSD answers."""
+        is_checked, self._is_checked = self._is_checked, False
+        self._run(ceph.Session.prove_alive if is_checked else self._check)
+        self._is_checked = True
 
     def _check(self, session: ceph.Session) -> None:
         session.image_names()  # the OSDs answer, and the user may read
@@ -109,7 +112,7 @@ class RbdDriver(base.Driver):
     # ------------------------------------------------------------------------------------- volumes
 
     def create_volume(self, volume: base.VolumeRef) -> base.VolumeFact:
-        self._require_space()
+        self._gauge.require_space()
 
         def create(session: ceph.Session) -> base.VolumeFact:
             with self._alone(volume.id):
@@ -135,7 +138,7 @@ class RbdDriver(base.Driver):
         volume: base.VolumeRef,
         progress: base.Progress = base.no_progress,
     ) -> base.VolumeFact:
-        self._require_space()
+        self._gauge.require_space()
 
         def clone(session: ceph.Session, report: ceph.Report) -> base.VolumeFact:
             with self._alone(volume.id):
@@ -175,7 +178,7 @@ class RbdDriver(base.Driver):
         volume: base.VolumeRef,
         progress: base.Progress = base.no_progress,
     ) -> base.VolumeFact:
-        self._require_space()
+        self._gauge.require_space()
         origin, name = base.volume_name(snapshot.volume.id), base.snapshot_name(snapshot.id)
 
         def create(session: ceph.Session, report: ceph.Report) -> base.VolumeFact:
@@ -239,52 +242,17 @@ class RbdDriver(base.Driver):
                 return rbd_pool.trash_image(session, name)
 
         image_id = self._run(trash)
-        if image_id is None:
-            return
-        with self._purge_lock:
-            for waiting, again in self._purge_after.items():
-                if again != float("inf"):  # what waited for this one may go now
-                    self._purge_after[waiting] = 0.0
-        self._purge([image_id], self.settings.rbd_purge_wait_s)
-
-    def _purge(self, image_ids: Iterable[str], wait_s: float) -> None:
-        """Remove trashed images of ours; what takes longer than ``wait_s`` goes on in the background."""
-        started = []
-        for image_id in image_ids:
-            with self._purge_lock:
-                if self._purge_after.get(image_id, 0.0) > time.monotonic():
-                    continue
-                self._purge_after[image_id] = float("inf")  # one attempt at a time
-            purge = functools.partial(rbd_pool.purge, image_id)
-            future = self._client.start(self._client.claim(), purge)
-            future.add_done_callback(functools.partial(self._purged, image_id))
-            started.append(future)
-        end = time.monotonic() + wait_s
-        for future in started:
-            with contextlib.suppress(ceph.CephError, TimeoutError):
-                future.result(max(0.0, end - time.monotonic()))
-
-    def _purged(self, image_id: str, future: "concurrent.futures.Future[bool]") -> None:
-        """Gone, not ours (an administrator put it into the trash: it stays), or to be tried again."""
-        is_settled = future.exception() is None
-        with self._purge_lock:
-            self._purge_after[image_id] = float("inf") if is_settled else time.monotonic() + _PURGE_RETRY_S
+        if image_id is not None:
+            self._trash.purge([image_id])
 
     def maintain(self) -> list[base.SnapshotFact]:
-        trashed = self._run(lambda session: session.trash())
-        ours = [each.id for each in trashed if rbd_pool.VOLUME.fullmatch(each.name)]
-        now = time.monotonic()
-        with self._purge_lock:
-            for image_id in set(self._purge_after).difference(ours):
-                del self._purge_after[image_id]
-            due = [each for each in ours if self._purge_after.get(each, 0.0) <= now]
-        self._purge(due[:_PURGES_AT_ONCE], self.settings.rbd_purge_wait_s)
+        self._trash.purge_due(self._run(lambda session: session.trash()))
         return []
 
     # ----------------------------------------------------------------------------------- snapshots
 
     def create_snapshot(self, snapshot: base.SnapshotRef) -> base.SnapshotFact:
-        self._require_space()
+        self._gauge.require_space()
 
         def create(session: ceph.Session) -> base.SnapshotFact:
             with session.image(base.volume_name(snapshot.volume.id)) as image:
@@ -292,12 +260,12 @@ class RbdDriver(base.Driver):
 
         return self._run(create)
 
-    def _cut(self, image: ceph.Image, snapshot: base.SnapshotRef) -> base.SnapshotFact:
+    def _cut(self, image: ceph_image.Image, snapshot: base.SnapshotRef) -> base.SnapshotFact:
         name = base.snapshot_name(snapshot.id)
         found = image.find_snapshot(name)
         if found is None:
             self._require_snapshot_slot(image)
-            with contextlib.suppress(ceph.Exists):  # a duplicate delivery was faster
+            with contextlib.suppress(ceph_errors.Exists):  # a duplicate delivery was faster
                 image.create_snapshot(name)
             found = image.find_snapshot(name)
         elif found.size_bytes != snapshot.size_bytes:
@@ -306,7 +274,7 @@ class RbdDriver(base.Driver):
             raise base.Failed(f"{name} was cut and is not there")
         return base.SnapshotFact(snapshot.id, snapshot.volume.id, found.size_bytes)
 
-    def _require_snapshot_slot(self, image: ceph.Image) -> None:
+    def _require_snapshot_slot(self, image: ceph_image.Image) -> None:
         """Trashed snapshots count: what has a limit is the image's list, not what users see of it."""
         limit = self.settings.rbd_max_snapshots_per_image
         if len(image.snapshots()) >= limit:
@@ -337,7 +305,7 @@ class RbdDriver(base.Driver):
         name = base.snapshot_name(snapshot.id)
 
         def revert(session: ceph.Session, report: ceph.Report) -> base.VolumeFact:
-            with session.image(base.volume_name(volume.id)) as image:
+            with self._alone(volume.id), session.image(base.volume_name(volume.id)) as image:
                 if image.find_snapshot(name) is None:
                     raise base.NotFound(f"{name} is not there")
                 if image.watchers() > 1:
@@ -398,10 +366,10 @@ class RbdDriver(base.Driver):
     def open_snapshot(self, snapshot: base.SnapshotRef) -> Iterator[base.SnapshotReader]:
         origin, name = base.volume_name(snapshot.volume.id), base.snapshot_name(snapshot.id)
         with self._opened(origin, name) as (lease, image, size_bytes):
-            yield _Reader(self, lease, image, size_bytes)
+            yield rbd_reader.Reader(self._client, lease, image, size_bytes)
 
     @contextlib.contextmanager
-    def _opened(self, origin: str, snapshot: str) -> Iterator[tuple[ceph.Lease, ceph.Image, int]]:
+    def _opened(self, origin: str, snapshot: str) -> Iterator[tuple[ceph.Lease, ceph_image.Image, int]]:
         """An image that stays open between calls, and the claim that keeps its session alive."""
         lease = self._client.claim()
         try:
@@ -415,7 +383,7 @@ class RbdDriver(base.Driver):
             yield lease, image, size_bytes
         finally:  # this claim goes with the job that closes; it is not waited for when the OSD is frozen
             closed = self._client.start(lease, lambda session: image.close())
-            with contextlib.suppress(ceph.CephError, TimeoutError):
+            with contextlib.suppress(ceph_errors.CephError, TimeoutError):
                 closed.result(self.settings.rbd_deadline_s)
 
     def diff(self, older: base.SnapshotRef, newer: base.SnapshotRef) -> Iterable[base.Extent]:
@@ -444,13 +412,22 @@ class RbdDriver(base.Driver):
         return found
 
     def discard(self, found: base.StorageObject) -> None:
-        if found.is_snapshot and found.origin and rbd_pool.SNAPSHOT.fullmatch(found.name):
-            origin = found.origin
-            self._run(lambda session: rbd_pool.remove_snapshot(session, origin, found.name))
-        elif not found.is_snapshot and rbd_pool.VOLUME.fullmatch(found.name):
-            self._delete_image(found.name)
-        else:
+        """The instant of a clone goes without its source being asked, unless a call makes that very clone now."""
+        image = (found.origin or "") if found.is_snapshot else found.name
+        snapshot = rbd_pool.SNAPSHOT.fullmatch(found.name)
+        if not rbd_pool.VOLUME.fullmatch(image) or (found.is_snapshot and not snapshot):
             raise base.Unsupported(f"{found.name} is not one of ours; it is kept")
+        if snapshot:
+            self._discard_snapshot(image, snapshot)
+        else:
+            self._delete_image(image)
+
+    def _discard_snapshot(self, origin: str, snapshot: re.Match[str]) -> None:
+        def remove(session: ceph.Session) -> None:
+            with self._alone(snapshot[2]) if snapshot[1] == "clone" else contextlib.nullcontext():
+                rbd_pool.remove_snapshot(session, origin, snapshot[0])
+
+        self._run(remove)
 
     def adopt_volume(self, name: str, volume: base.VolumeRef) -> base.VolumeFact:
         return self._run(lambda session: rbd_pool.adopt_volume(session, name, volume.id))
@@ -481,99 +458,15 @@ class RbdDriver(base.Driver):
 
     def stats(self) -> base.Stats:
         """Zeros when the cluster has no ceph-mgr: nothing is known then."""
-        capacity = self._ask_capacity()
+        capacity = self._gauge.read()
         return base.Stats(capacity.total_bytes, capacity.free_bytes)
-
-    def _require_space(self) -> None:
-        """Refuse while the pool is (nearly) full: Ceph would not answer ENOSPC, writers would just block.
-
-        Numbers of the last second are good enough to allow, never to refuse.
-        """
-        known = self._capacity
-        age_s = time.monotonic() - known.asked_at if known else float("inf")
-        if known is not None and not known.is_full and age_s <= self.settings.rbd_stats_max_age_s:
-            return
-        # One thread asks; the others of a burst do not queue behind it, which would add up deadlines.
-        if not self._capacity_lock.acquire(blocking=False):
-            if known is None or not known.is_full:
-                return
-            capacity = self._ask_capacity()
-        else:
-            try:
-                capacity = self._ask_capacity()
-            finally:
-                self._capacity_lock.release()
-        if capacity.is_full:
-            raise base.NoSpace(
-                f"pool '{self.settings.rbd_pool}' or its cluster is more than "
-                f"{self.settings.rbd_refuse_percent} % full (rbd_refuse_percent); "
-                "delete something, or add capacity or quota"
-            )
-
-    def _ask_capacity(self) -> rbd_pool.Capacity:
-        settings = self.settings
-        answer = self._run(lambda session: session.mon("df", detail="detail"))
-        self._capacity = rbd_pool.capacity(answer, settings.rbd_pool, settings.rbd_refuse_percent)
-        return self._capacity
 
     # ---------------------------------------------------------------------------------------- runs
 
     def _run(self, work: Callable[[ceph.Session], T], *, lease: ceph.Lease | None = None) -> T:
-        with _driver_errors():
+        with rbd_pool.driver_errors():
             return self._client.run(work, lease=lease)
 
     def _run_long(self, work: Callable[[ceph.Session, ceph.Report], T], progress: base.Progress) -> T:
-        with _driver_errors():
+        with rbd_pool.driver_errors():
             return self._client.run_long(work, progress)
-
-
-class _Reader(base.SnapshotReader):
-    """A read-only handle on a snapshot; each call has the driver's deadline."""
-
-    def __init__(self, driver: RbdDriver, lease: ceph.Lease, image: ceph.Image, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self._driver = driver
-        self._lease = lease
-        self._image = image
-
-    def read(self, offset: int, length: int) -> bytes:
-        length = min(length, self.size_bytes - offset)
-        if length <= 0:
-            return b""
-        return self._driver._run(lambda session: self._image.read(offset, length), lease=self._lease)
-
-    def extents(self) -> Iterator[base.Extent]:
-        """By whole objects, from the object map: an empty 1 TiB takes 0.2 s, not 20 s.
-
-        A closer look, one operation per object, would only cut off the ends of objects that were never filled.
-        """
-        position = 0
-        for at, length, has_data in self._driver._run(
-            lambda session: self._image.changed(0, self.size_bytes, None), lease=self._lease
-        ):
-            end = min(at + length, self.size_bytes)
-            if not has_data or end <= position:
-                continue
-            if at > position:
-                yield base.Extent(position, at - position, zero=True)
-            yield base.Extent(max(at, position), end - max(at, position))
-            position = end
-        if position < self.size_bytes:
-            yield base.Extent(position, self.size_bytes - position, zero=True)
-
-
-@contextlib.contextmanager
-def _driver_errors() -> Iterator[None]:
-    """The one translation from what Ceph says to what the driver contract says."""
-    try:
-        yield
-    except ceph.Lost as err:
-        raise base.Unavailable(f"Ceph: {err}") from err
-    except ceph.Full as err:
-        raise base.NoSpace(f"Ceph: {err}") from err
-    except (ceph.Busy, ceph.HasSnapshots) as err:
-        raise base.Busy(f"Ceph: {err}") from err
-    except ceph.NotFound as err:
-        raise base.NotFound(f"Ceph: {err}") from err
-    except ceph.CephError as err:
-        raise base.Failed(f"Ceph: {err}") from err

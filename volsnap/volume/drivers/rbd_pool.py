@@ -7,11 +7,9 @@ else's race, never an absence. Nothing here waits or retries: :mod:`volsnap.volu
 import contextlib
 import dataclasses
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from volsnap.lowlevel import ceph
+from volsnap.lowlevel import ceph, ceph_errors, ceph_image
 from volsnap.volume.drivers import base
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -21,22 +19,37 @@ DELETED = "volsnap.deleted"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Capacity:
-    """The pool's numbers. Without a ceph-mgr Ceph reports zeros: then nothing is known, and nothing refused."""
+class Purged:
+    """What was done with a trashed image, and what it was cloned from."""
 
-    total_bytes: int
-    free_bytes: int
-    is_full: bool
-    asked_at: float
+    is_ours: bool
+    parent_id: str | None = None
 
 
 @contextlib.contextmanager
-def if_there(opened: contextlib.AbstractContextManager[ceph.Image]) -> Iterator[ceph.Image | None]:
+def driver_errors() -> Iterator[None]:
+    """The one translation from what Ceph says to what the driver contract says."""
+    try:
+        yield
+    except ceph_errors.Lost as err:
+        raise base.Unavailable(f"Ceph: {err}") from err
+    except ceph_errors.Full as err:
+        raise base.NoSpace(f"Ceph: {err}") from err
+    except (ceph_errors.Busy, ceph_errors.HasSnapshots) as err:
+        raise base.Busy(f"Ceph: {err}") from err
+    except ceph_errors.NotFound as err:
+        raise base.NotFound(f"Ceph: {err}") from err
+    except ceph_errors.CephError as err:
+        raise base.Failed(f"Ceph: {err}") from err
+
+
+@contextlib.contextmanager
+def if_there(opened: contextlib.AbstractContextManager[ceph_image.Image]) -> Iterator[ceph_image.Image | None]:
     """The image, or None when *opening* said that there is none; nobody else's "not found" counts as a proof."""
     with contextlib.ExitStack() as stack:
         try:
             image = stack.enter_context(opened)
-        except ceph.NotFound:
+        except ceph_errors.NotFound:
             image = None
         yield image
 
@@ -58,7 +71,7 @@ def create_volume(session: ceph.Session, volume: base.VolumeRef) -> base.VolumeF
     name = base.volume_name(volume.id)
     try:
         session.create(name, volume.size_bytes)
-    except ceph.Exists:
+    except ceph_errors.Exists:
         fact = find_matching(session, volume)
         if fact is not None:
             return fact
@@ -94,11 +107,14 @@ def remove_halves(session: ceph.Session, volume_id: str) -> None:
     Only when ``find_volume`` said that there is no whole one, and when no other call is making it.
     """
     for name in (f"{base.volume_name(volume_id)}.new", base.volume_name(volume_id)):
-        with contextlib.suppress(ceph.NotFound):
-            session.remove(name)
+        try:
+            with contextlib.suppress(ceph_errors.NotFound):
+                session.remove(name)
+        except ceph_errors.Busy as err:
+            raise base.Unavailable(f"{name} is half made, and who made it still has it open: {err}") from err
 
 
-def clone_depth(session: ceph.Session, image: ceph.Image) -> int:
+def clone_depth(session: ceph.Session, image: ceph_image.Image) -> int:
     """How many parents it hangs on; by id, for they may be in the trash. Other pools' images end the count."""
     depth = 0
     parent = image.parent()
@@ -127,6 +143,8 @@ def trash_image(session: ceph.Session, name: str) -> str | None:
             elif each.is_user:
                 raise base.Busy(f"{name} has snapshots")
         if image.watchers() > 1:
+            if ours and ours[2]:
+                raise base.Unavailable(f"{name} is half made, and who made it still has it open")
             raise base.Busy(f"{name} is in use")
         image_id = image.image_id()
         image.set_metadata(DELETED, "1")
@@ -134,13 +152,14 @@ def trash_image(session: ceph.Session, name: str) -> str | None:
     return image_id
 
 
-def purge(image_id: str, session: ceph.Session) -> bool:
-    """Remove a trashed image if we put it there; whether it was ours."""
+def purge(image_id: str, session: ceph.Session) -> Purged:
+    """Remove a trashed image if we put it there."""
     with session.reading(None, image_id=image_id) as image:
-        is_ours = image.has_metadata(DELETED)
-    if is_ours:
-        session.remove_from_trash(image_id)
-    return is_ours
+        if not image.has_metadata(DELETED):
+            return Purged(is_ours=False)
+        parent = image.parent()
+    session.remove_from_trash(image_id)
+    return Purged(is_ours=True, parent_id=parent.image_id if parent else None)
 
 
 def remove_snapshot(session: ceph.Session, origin: str, name: str) -> None:
@@ -149,17 +168,17 @@ def remove_snapshot(session: ceph.Session, origin: str, name: str) -> None:
             drop_snapshot(image, name)
 
 
-def drop_snapshot(image: ceph.Image, name: str) -> None:
-    with contextlib.suppress(ceph.NotFound):  # somebody else was faster
+def drop_snapshot(image: ceph_image.Image, name: str) -> None:
+    with contextlib.suppress(ceph_errors.NotFound):  # somebody else was faster
         try:
             image.remove_snapshot(name)
-        except ceph.Busy:
+        except ceph_errors.Busy:
             # Protected: adopted, or made by Cinder. Clones of format 1 keep it so, and that is a true Busy.
             image.unprotect(name)
             image.remove_snapshot(name)
 
 
-def open_snapshot(session: ceph.Session, origin: str, snapshot: str) -> tuple[ceph.Image, int]:
+def open_snapshot(session: ceph.Session, origin: str, snapshot: str) -> tuple[ceph_image.Image, int]:
     image = session.open_reading(origin, snapshot)
     try:
         return image, image.size_bytes()
@@ -186,16 +205,18 @@ def describe(names: Sequence[str], session: ceph.Session) -> list[base.StorageOb
     return found
 
 
-def describe_snapshot(snapshot: ceph.Snapshot, origin: str, volume_id: str | None) -> base.StorageObject:
+def describe_snapshot(snapshot: ceph_image.Snapshot, origin: str, volume_id: str | None) -> base.StorageObject:
+    """The instant of a clone belongs to the volume that it is made for, not to the one it lies on."""
     ours = SNAPSHOT.fullmatch(snapshot.name) if volume_id else None
+    is_instant = bool(ours and ours[1] == "clone")
     return base.StorageObject(
         snapshot.name,
         snapshot.size_bytes,
         is_snapshot=True,
-        volume_id=volume_id,
-        snapshot_id=ours[2] if ours and ours[1] == "snapshot" else None,
+        volume_id=ours[2] if ours and is_instant else volume_id,
+        snapshot_id=ours[2] if ours and not is_instant else None,
         origin=origin,
-        leftover=bool(ours and ours[1] == "clone"),
+        leftover=is_instant,
     )
 
 
@@ -225,24 +246,3 @@ def monitors(session: ceph.Session) -> tuple[list[str], list[str]]:
         hosts.append(host)
         ports.append(port)
     return hosts, ports
-
-
-def capacity(answer: Mapping[str, Any], pool: str, refuse_percent: int) -> Capacity:
-    """The pool's share of ``ceph df detail``: it ends at the quota, the fullest OSD, or our own limit."""
-    now = time.monotonic()
-    stats = next((each["stats"] for each in answer["pools"] if each["name"] == pool), None)
-    if not answer["stats"]["total_bytes"] or stats is None:
-        return Capacity(0, 0, is_full=False, asked_at=now)
-    stored, quota, objects = stats["stored"], stats["quota_bytes"], stats["quota_objects"]
-    total = stored + stats["max_avail"]
-    if quota:
-        total = min(total, quota)
-    limit = refuse_percent / 100
-    is_full = (
-        stats["max_avail"] == 0
-        or answer["stats"]["total_used_raw_ratio"] >= limit
-        or bool(quota and stored >= quota * limit)
-        or bool(objects and stats["objects"] >= objects * limit)
-    )
-    free = 0 if is_full else max(0, int(total * limit) - stored)
-    return Capacity(total, free, is_full, now)
