@@ -5,8 +5,6 @@ do the work first, as when an answer is lost on the way.
 """
 
 import contextlib
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -84,9 +82,9 @@ class FaultyDriver:
 
         self._add(name, [fault] * times, after)
 
-    def stop_process(self, name: str, *, after: bool = False) -> None:
-        """The next call of a method stops this process with SIGSTOP."""
-        self._add(name, [lambda arguments: os.kill(os.getpid(), signal.SIGSTOP)], after)
+    def call(self, name: str, what: Callable[[], None], *, after: bool = False) -> None:
+        """The next call of a method calls ``what`` first; with ``after`` once its work is done."""
+        self._add(name, [lambda arguments: what()], after)
 
     @contextlib.contextmanager
     def held(self, name: str, *, times: int = 1, after: bool = False) -> Iterator[Gate]:

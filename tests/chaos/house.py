@@ -23,6 +23,7 @@ from volsnap.cmd import compose
 from volsnap.conf import opts
 from volsnap.context import RequestContext
 from volsnap.db import operations
+from volsnap.db.engine import Database
 from volsnap.policies.enforcer import Enforcer
 from volsnap.volume import audit, backends
 from volsnap.volume.drivers import base
@@ -261,6 +262,13 @@ class OtherService:
         self.process.wait()
 
 
+def stand_still(database: Database) -> None:
+    """Stop this process with SIGSTOP, in no transaction: on SQLite one that never ends would stop everybody else."""
+    with database._writer_turn:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.5)  # the signal reaches the process's threads one after the other, this one perhaps last
+
+
 def serve(config_file: str, when: str | None = None, method: str | None = None) -> None:
     """The other process: like ``volsnap-volume``, with the fault in its driver."""
     conf = compose.load(["--config-file", config_file], "other")
@@ -274,12 +282,12 @@ def serve(config_file: str, when: str | None = None, method: str | None = None) 
         def claim_and_stop(*arguments: Any, **options: Any) -> Any:
             claimed = claim(*arguments, **options)
             if claimed:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                stand_still(house.parts.database)
             return claimed
 
         house.parts.journal.claim = claim_and_stop  # type: ignore[method-assign]
     elif method is not None:
-        driver.stop_process(method, after=when == "--stop-after")
+        driver.call(method, lambda: stand_still(house.parts.database), after=when == "--stop-after")
     service.start()
     signal.pause()
 

@@ -430,10 +430,8 @@ def _heir(directory: pathlib.Path) -> Iterator[None]:
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=root, start_new_session=True
     ) as heir:
-        try:
-            yield
-        finally:
-            heir.kill()
+        yield
+        heir.kill()  # not after an error, for that may have come out of down()
 
 
 def main(argv: list[str] | None = None, out: IO[str] | None = None) -> None:

@@ -9,6 +9,7 @@ Two invariants, each bought with a measurement (Ceph 16.2); :mod:`~volsnap.lowle
   twice ``rados_osd_op_timeout``, ``close`` on a frozen one 12 s), so calls run in worker threads and the caller waits.
   When it gives up, it abandons worker and session: the next call makes a new connection, and the old one is shut down
   when its last call has come back. Nothing is ever interrupted inside librbd.
+
 rbd and rados are imported with the first connection, so that importing this module needs no Ceph.
 """
 

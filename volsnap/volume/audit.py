@@ -157,7 +157,8 @@ def _unfinished(objects: Iterable[base.StorageObject], before: _Reading, after: 
     """Half-made objects that no work will finish or remove."""
     for found in objects:
         object_id = found.snapshot_id or found.volume_id
-        resource = Resource.SNAPSHOT if found.is_snapshot else Resource.VOLUME
+        # A snapshot with a volume's id is the instant that this volume is being cloned from.
+        resource = Resource.SNAPSHOT if found.snapshot_id is not None else Resource.VOLUME
         # A row that came while we looked was being made just then.
         new = (resource, object_id) in after.rows and (resource, object_id) not in before.rows
         if found.leftover and not new and object_id not in before.working | after.working:

@@ -143,7 +143,8 @@ class StorageObject:
 
     ``volume_id``/``snapshot_id`` are set when the name is one of ours (a snapshot has ``snapshot_id`` and, where the
     backend can tell, ``volume_id`` of its origin). ``origin`` is the backend's name of a snapshot's volume.
-    ``leftover`` marks a half-made or half-deleted object of ours that the driver itself may remove (see ``discard``).
+    ``leftover`` marks a half-made or half-deleted object of ours that the driver itself may remove (see ``discard``); a
+    leftover snapshot without ``snapshot_id`` is the instant that the volume ``volume_id`` is being cloned from.
     """
 
     name: str
