@@ -63,7 +63,7 @@ _LIFECYCLE_HEAD = """\
 
 <!-- Written by `make sample` from volsnap/objects/operation.py; do not edit. -->
 
-A status that ends in -ing is held by exactly one operation in the journal and by nothing else. When the operation ends,
+A status that ends in -ing is held by work in the journal and by nothing else. When the operation ends,
 it moves the status on in the same transaction. So a status can be slow, but it cannot be stuck.
 
 How to read the tables: an operation may start from *from*, holds *during* while it works, and ends in *done*, or in

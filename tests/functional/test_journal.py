@@ -610,3 +610,81 @@ def test_usage_is_counted(make_house: Callable[..., House]) -> None:
     house.made_snapshot(volume_id)
     assert house.used() == {"volumes": 1, "snapshots": 1, "gigabytes": 2}
     assert house.context.project_id == PROJECT
+
+
+def test_work_that_never_began_is_told_too(make_house: Callable[..., House]) -> None:
+    """Steps:
+
+    1. The backend is away; a snapshot's creation is given up, and goes on in the journal as a discard.
+    2. The user deletes the snapshot: that work waits behind the discard and is never begun.
+    3. It shows ``error_deleting`` with a message all the same; once the backend is back it is gone.
+    """
+    house = make_house(operation_deadline=1, create_ack_timeout=0)
+    volume_id = house.made_volume()
+    with house.backend_gone():
+        snapshot_id = house.snapshot(volume_id).id
+        house.wait(snapshot_id, "error")
+        house.api.snapshots.delete(house.context, snapshot_id)
+        house.wait(snapshot_id, "error_deleting")
+        assert len(house.messages(snapshot_id)) == 2
+    house.wait(snapshot_id, None)
+    house.assert_clean()
+
+
+def test_waiting_in_line_is_not_overdue(make_house: Callable[..., House]) -> None:
+    """A copy that takes longer than ``operation_deadline`` and one bad answer: it is tried again, and ends well."""
+    house = make_house(operation_deadline=1)
+    volume_id = house.made_volume(b"v1")
+    snapshot_id = house.made_snapshot(volume_id)
+    house.driver.fail("create_volume_from_snapshot", AWAY)
+    with house.driver.held("create_volume_from_snapshot"):
+        copy_id = house.volume(snapshot_id=snapshot_id)
+        time.sleep(1.5)
+    house.wait(copy_id)
+    assert house.messages(copy_id) == []
+    house.assert_clean()
+
+
+def test_discard_leaves_what_somebody_wants(make_house: Callable[..., House]) -> None:
+    """Steps:
+
+    1. A volume's creation is given up though the storage made it; the discard waits for the storage.
+    2. An administrator sets the volume to ``available``.
+    3. The storage answers again: the volume stays.
+    """
+    house = make_house(operation_deadline=1)
+    house.driver.fail("create_volume", AWAY, times=1000, after=True)
+    house.driver.fail("delete_volume", AWAY, times=1000)
+    volume_id = house.volume()
+    house.wait(volume_id, "error")
+    house.api.volumes.reset_status(house.context, volume_id, "available")
+    house.driver.heal()
+    house.wait_idle()
+    assert house.status(volume_id) == "available"
+    house.assert_clean()
+    assert house.audit().objects == 1
+
+
+def test_refused_revert_leaves_the_volume_usable(make_house: Callable[..., House]) -> None:
+    """The storage refuses a revert because somebody has the volume open: available as before, and a message."""
+    house = make_house()
+    volume_id = house.made_volume(b"v1")
+    snapshot_id = house.made_snapshot(volume_id)
+    house.driver.fail("revert", base.Busy("Somebody has it open."))
+    house.api.volumes.revert(house.context, volume_id, snapshot_id)
+    house.wait(volume_id)
+    house.wait(snapshot_id)
+    assert house.messages(volume_id) == ["Somebody has it open."]
+    house.assert_clean()
+
+
+def test_reported_status_waits_for_our_own_work(make_house: Callable[..., House]) -> None:
+    """``os-update_snapshot_status`` is for who makes the snapshot: while our own work is on, it is refused."""
+    house = make_house(create_ack_timeout=0)
+    volume_id = house.made_volume()
+    with house.driver.held("create_snapshot"):
+        snapshot_id = house.snapshot(volume_id).id
+        with pytest.raises(exception.Invalid):
+            house.api.snapshots.update_status(house.context, snapshot_id, "available")
+    house.wait(snapshot_id)
+    house.assert_clean()

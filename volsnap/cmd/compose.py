@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import ipaddress
 import logging
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from volsnap.volume.services import Services
 from volsnap.volume.snapshots import Snapshots
 from volsnap.volume.types import Types
 from volsnap.volume.volumes import Volumes
+
+LOG = logging.getLogger(__name__)
 
 
 class Parts:
@@ -73,6 +76,11 @@ class Parts:
         """The Block Storage API as a WSGI application."""
         from volsnap.api import app
 
+        if self.conf.auth_strategy == "noauth" and not _is_loopback(self.conf.osapi_volume_listen):
+            LOG.warning(
+                "auth_strategy is noauth: whoever reaches %s is believed to be an administrator",
+                self.conf.osapi_volume_listen,
+            )
         return app.make_app(self.conf, self.volume_api(), Enforcer(self.conf))
 
     def volume_services(self) -> list[VolumeService]:
@@ -119,6 +127,14 @@ def make_parts(conf: cfg.ConfigOpts, program: str) -> Parts:
         return Parts(conf)
     except exception.VolsnapError as err:
         sys.exit(fail(program, str(err), 1))
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether only this machine reaches ``address``."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def settle() -> None:

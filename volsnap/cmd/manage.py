@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+import uuid
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -13,12 +14,14 @@ from volsnap import exception
 from volsnap.cmd import compose
 from volsnap.db import engine, migrate
 from volsnap.db import services as service_rows
+from volsnap.db import volume_types as type_rows
 from volsnap.db.engine import Database
 from volsnap.volume import audit, backends
 from volsnap.volume.drivers import base
 from volsnap.volume.services import Services
 
 PROGRAM = "volsnap-manage"
+_LONGEST_NAME = 255
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("-f", "--format", choices=["table", "json"], default="table")
     compare.set_defaults(run=_audit)
 
+    kind = nouns.add_parser("type", help="the volume types").add_subparsers(required=True, metavar="ACTION")
+    create = kind.add_parser("create", help="a type whose volumes go to one backend")
+    create.add_argument("name")
+    create.add_argument("--backend-name", required=True, help="the volume_backend_name (by default the section)")
+    create.set_defaults(run=_type_create)
+
     service = nouns.add_parser("service", help="the services").add_subparsers(required=True, metavar="ACTION")
     service.add_parser("list", help="who runs where").set_defaults(run=_service_list)
     return parser
@@ -72,6 +81,17 @@ def _db_upgrade(conf: cfg.ConfigOpts, database: Database, options: argparse.Name
 
 def _db_version(conf: cfg.ConfigOpts, database: Database, options: argparse.Namespace) -> int:
     print(migrate.version(database) or "empty")
+    return 0
+
+
+def _type_create(conf: cfg.ConfigOpts, database: Database, options: argparse.Namespace) -> int:
+    if not 0 < len(options.name) <= _LONGEST_NAME:
+        return compose.fail(PROGRAM, f"name: give one of 1 to {_LONGEST_NAME} characters", 2)
+    with database.write() as conn:
+        if type_rows.find_by_name(conn, options.name) is not None:
+            return compose.fail(PROGRAM, f"there is a volume type {options.name} already; choose another name", 1)
+        specs = {"volume_backend_name": options.backend_name}
+        type_rows.create(conn, str(uuid.uuid4()), options.name, None, specs)
     return 0
 
 

@@ -1,19 +1,27 @@
 """Queries on volume types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
-from volsnap.db import engine
+from volsnap.db import engine, metadata
 from volsnap.db.engine import Connection, Row
 from volsnap.db.models import volume_types
 
 _C = volume_types.c
 
 
-def create(conn: Connection, type_id: str, name: str, description: str) -> None:
-    """Insert a public type without extra specs."""
-    row = {"id": type_id, "name": name, "description": description, "created_at": engine.now()}
+def create(
+    conn: Connection, type_id: str, name: str, description: str | None, extra_specs: Mapping[str, str] | None = None
+) -> None:
+    """Insert a public type."""
+    row = {
+        "id": type_id,
+        "name": name,
+        "description": description,
+        "extra_specs": metadata.dump(extra_specs or {}),
+        "created_at": engine.now(),
+    }
     conn.execute(sa.insert(volume_types), [row])
 
 

@@ -21,7 +21,7 @@ Rules that hold for every method:
 * **No call knows** a database, a request, a configuration file of others, or another driver.
 
 The methods raise :class:`DriverError` and its subclasses only. Each says whether it is *final*: when it is not, the
-work may or may not have happened, and the caller asks ``find_volume``/``find_snapshot`` before it decides.
+work may or may not have happened, and the caller repeats the call, which finds out.
 """
 
 import abc
