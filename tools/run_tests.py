@@ -44,7 +44,7 @@ STATIC = {
     "lint-imports": [f"{BIN}/lint-imports"],
     "generated files": [PYTHON, "tools/generate.py", "--check"],
 }
-PART_LIMIT_S = 1500
+PART_LIMIT_S = 2700
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +211,7 @@ def run_part(programs: Programs, part: Part, folder: pathlib.Path, results: Resu
     ]
     argv += [f"--junitxml={report}", f"--basetemp={temporary}", *part.paths]
     if part.in_guest:
-        argv = ["tests/labs/run-in-guest", "-t", str(PART_LIMIT_S), "-w", str(folder), "--", *argv]
+        argv = ["tests/labs/run-in-guest", "-s", "64G", "-t", str(PART_LIMIT_S), "-w", str(folder), "--", *argv]
     started = time.monotonic()
     code = programs.run(part.name, argv, part.environment)
     cases = read_report(part.name, report)

@@ -5,6 +5,8 @@ import random
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.chaos.deployments import Deployment
 from tests.chaos.storm import Storm, kill_at_random
 
@@ -12,6 +14,7 @@ OPERATIONS = int(os.environ.get("VOLSNAP_CHAOS_OPS", "500"))
 SEED = int(os.environ.get("VOLSNAP_CHAOS_SEED", str(time.time_ns() % 1_000_000)))
 
 
+@pytest.mark.timeout(900)  # LVM in the guest takes half a second for each snapshot
 def test_kill_at_random_moments(deployment: Deployment, start_deployment: Callable[[], None]) -> None:
     """Steps:
 
