@@ -218,6 +218,23 @@ def test_killed_in_the_middle_of_a_cut(backend: "RbdBackend", delay_ms: int) -> 
     backend.driver.delete_snapshot(snapshot)
 
 
+def test_a_cut_without_its_object_map_is_made_again(backend: "RbdBackend") -> None:
+    """What a client killed between the two steps of a cut leaves: listed, and not to be opened. Repeated: whole."""
+    import rbd
+
+    volume = scenario.new_volume(backend, "v1")
+    snapshot = scenario.new_snapshot(backend, volume)
+    with rbd.Image(backend.ioctx, base.volume_name(volume.id)) as image:
+        (found,) = image.list_snaps()
+        backend.ioctx.remove_object(f"rbd_object_map.{image.id()}.{found['id']:016x}")
+    with pytest.raises(base.NotFound), backend.driver.open_snapshot(snapshot):
+        raise AssertionError("it is whole, and this test proves nothing")
+    fact = backend.driver.create_snapshot(snapshot)
+    scenario.assert_snapshot_fact(fact, snapshot)
+    scenario.assert_snapshot(backend.driver, snapshot, "v1")
+    assert len([name for name in backend.object_names() if "@" in name]) == 1
+
+
 def _until_it_answers(call: Callable[[], base.SnapshotFact]) -> base.SnapshotFact:
     """What callers do while the lock of a dead client is not free inside the deadline: repeat, for a minute at most."""
     until = time.monotonic() + 60

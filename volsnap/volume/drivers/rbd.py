@@ -256,13 +256,16 @@ class RbdDriver(base.Driver):
 
         def create(session: ceph.Session) -> base.SnapshotFact:
             with session.image(base.volume_name(snapshot.volume.id)) as image:
-                return self._cut(image, snapshot)
+                return self._cut(session, image, snapshot)
 
         return self._run(create)
 
-    def _cut(self, image: ceph_image.Image, snapshot: base.SnapshotRef) -> base.SnapshotFact:
+    def _cut(self, session: ceph.Session, image: ceph_image.Image, snapshot: base.SnapshotRef) -> base.SnapshotFact:
         name = base.snapshot_name(snapshot.id)
         found = image.find_snapshot(name)
+        if found is not None and not rbd_pool.is_whole(session, base.volume_name(snapshot.volume.id), name):
+            rbd_pool.drop_snapshot(image, name)
+            found = None
         if found is None:
             self._require_snapshot_slot(image)
             with contextlib.suppress(ceph_errors.Exists):  # a duplicate delivery was faster
