@@ -22,6 +22,8 @@ class Deployment:
         )
 
     split = False
+    #: How many of the requests make volumes, against the usual share.
+    volume_share = 1.0
 
     def backends(self, folder: pathlib.Path) -> Mapping[str, Mapping[str, object]]:
         return {"file": {"volume_driver": "file", "directory": folder / "volumes"}}
@@ -113,6 +115,8 @@ class Lvm(Deployment):
     """``volsnap up`` on a volume group of the guest's disks (``tests/labs/run-in-guest``)."""
 
     kind = "thick"
+    # Each thick volume writes or copies a whole GiB: what is under way at the last kill would itself last a minute.
+    volume_share = 0.3
 
     def __init__(self, folder: pathlib.Path) -> None:
         from tests.drivers import lvm_backend
@@ -154,6 +158,7 @@ class LvmThin(Lvm):
     """The same in a thin pool, which the driver makes."""
 
     kind = "thin"
+    volume_share = 1.0
 
 
 #: Name → class and pytest mark.

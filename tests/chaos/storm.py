@@ -86,11 +86,16 @@ class Storm:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def _weights(self) -> list[float]:
+        share = self._storage.volume_share
+        return [45, 33, 6 * share, 5 * share, 6 * share, 5]
+
     def _client(self, dice: random.Random) -> None:
         while self._left > 0:
             action = dice.choices(
                 [self._cut, self._drop_cut, self._new, self._clone, self._from_cut, self._drop],
-                [45, 33, 6, 5, 6, 5],
+                self._weights,
             )[0]
             try:
                 action(dice)
