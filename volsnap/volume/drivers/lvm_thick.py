@@ -36,6 +36,7 @@ class Thick:
         thin=False,
         clone_copies=True,
         revert_copies=True,
+        create_copies=True,
         diff=True,
         group_snapshot=False,
         shared=False,
