@@ -1,11 +1,11 @@
 """Queries on volumes. A row carries its type's name as ``volume_type``."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from volsnap.db import engine, page
+from volsnap.db import engine, page, statuses
 from volsnap.db.engine import Connection, Row
 from volsnap.db.models import snapshots, volume_types, volumes
 
@@ -19,20 +19,11 @@ _INSERT = sa.insert(volumes)
 _LISTING = page.Listing(_WITH_TYPE, volumes)
 #: Statuses that pass; a resource whose work failed never goes back to one of them.
 PASSING = frozenset({"creating", "extending", "reverting", "deleting"})
-#: The status to go back to; a resource that never had another has failed to become anything.
-_PREVIOUS = sa.func.coalesce(_C.previous_status, "error")
-_BEFORE = sa.case((_C.status.in_(PASSING), _PREVIOUS), else_=_C.status)
-_OWN = _C.status.in_(sa.bindparam("sources", expanding=True))
-_SETTLE = (
-    sa.update(volumes)
-    .where(_C.id == sa.bindparam("row_id"))
-    .values(status=sa.case((_OWN, sa.bindparam("then")), else_=_C.status), updated_at=sa.bindparam("now"))
-)
-_SETTLE_BACK = (
-    sa.update(volumes)
-    .where(_C.id == sa.bindparam("row_id"))
-    .values(status=sa.case((_OWN, _PREVIOUS), else_=_C.status), updated_at=sa.bindparam("now"))
-)
+_STATUSES = statuses.Statuses(volumes, PASSING)
+update = _STATUSES.update
+claim = _STATUSES.claim
+settle = _STATUSES.settle
+overdue = _STATUSES.overdue
 
 
 def create(conn: Connection, row: Mapping[str, Any]) -> None:
@@ -92,43 +83,6 @@ def has_snapshots(conn: Connection, volume_id: str) -> bool:
     return conn.execute(query).first() is not None
 
 
-def update(conn: Connection, volume_id: str, **values: Any) -> bool:
-    """Set columns; False when the row is gone."""
-    statement = sa.update(volumes).where(_C.id == volume_id)
-    return _changed(conn, statement.values(updated_at=engine.now(), **values))
-
-
-def claim(conn: Connection, volume_id: str, sources: Collection[str], status: str, **values: Any) -> bool:
-    """Compare and swap the status: True when the row was in one of ``sources`` and is now in ``status``."""
-    statement = sa.update(volumes).where(_C.id == volume_id, _C.status.in_(sources))
-    return _changed(
-        conn,
-        statement.values(status=status, previous_status=_BEFORE, updated_at=engine.now(), **values),
-    )
-
-
-def settle(conn: Connection, volume_id: str, sources: Collection[str], status: str | None, **values: Any) -> None:
-    """Set ``values``, and move on from one of ``sources`` to ``status`` (None: the status before).
-
-    A row that moved on by itself keeps its status.
-    """
-    statement = _SETTLE_BACK if status is None else _SETTLE
-    wanted = {"row_id": volume_id, "sources": list(sources), "now": engine.now()}
-    if status is not None:
-        wanted["then"] = status
-    conn.execute(statement.values(**values) if values else statement, wanted)
-
-
-def overdue(conn: Connection, volume_id: str, during: str, status: str) -> bool:
-    """Show ``status`` instead of ``during``, keeping the status before; True when the row was in ``during``."""
-    statement = sa.update(volumes).where(_C.id == volume_id, _C.status == during)
-    return _changed(conn, statement.values(status=status, updated_at=engine.now()))
-
-
 def delete(conn: Connection, volume_id: str) -> None:
     """Remove the row."""
     conn.execute(sa.delete(volumes).where(_C.id == volume_id))
-
-
-def _changed(conn: Connection, statement: sa.Update) -> bool:
-    return conn.execute(statement).rowcount == 1
